@@ -1,0 +1,37 @@
+# `make check` and `make test` need Python 3.11 or newer with venv, and make; they fetch the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: check test slow lock clean .venv
+
+check: .venv
+	$(BIN)/rmaplab check
+
+test: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --ignore=tests/slow
+
+slow: .venv
+	$(BIN)/pytest -n 2 tests/slow
+
+.venv: .venv/installed
+
+.venv/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'rmaplab needs Python 3.11 or newer: make PYTHON=python3.11' >&2; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# Takes newer dependencies; needs uv.
+lock:
+	uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --custom-compile-command 'make lock' --extra dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
