@@ -1,0 +1,356 @@
+"""The kernel's own API, as kernel code calls it. Each function names the primitive it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rmaplab.machine.context import RUNNING
+from rmaplab.machine.faults import KernelStateError
+from rmaplab.machine.handles import (
+    Atomic,
+    BitLock,
+    ListEntry,
+    ListHead,
+    Mutex,
+    PageTable,
+    PtePointer,
+    RbLink,
+    RwSem,
+    SpinLock,
+    Tree,
+)
+from rmaplab.machine.machine import KmemCache
+
+# Locks
+
+
+def spin_lock(lock: SpinLock) -> None:
+    """Take a spinlock."""
+    lock.acquire()
+
+
+def spin_trylock(lock: SpinLock) -> bool:
+    """Take a spinlock if it is free."""
+    return lock.try_acquire()
+
+
+def spin_unlock(lock: SpinLock) -> None:
+    """Release a spinlock."""
+    lock.release()
+
+
+def mutex_lock(lock: Mutex) -> None:
+    """Take a mutex; may sleep."""
+    might_sleep("mutex_lock")
+    lock.acquire()
+
+
+def mutex_unlock(lock: Mutex) -> None:
+    """Release a mutex."""
+    lock.release()
+
+
+def down_read(sem: RwSem) -> None:
+    """Take a semaphore shared; may sleep."""
+    might_sleep("down_read")
+    sem.acquire_read()
+
+
+def down_read_trylock(sem: RwSem) -> bool:
+    """Take a semaphore shared if no writer holds it."""
+    return sem.try_acquire_read()
+
+
+def up_read(sem: RwSem) -> None:
+    """Release a semaphore held shared."""
+    sem.release_read()
+
+
+def down_write(sem: RwSem) -> None:
+    """Take a semaphore alone; may sleep."""
+    might_sleep("down_write")
+    sem.acquire_write()
+
+
+def up_write(sem: RwSem) -> None:
+    """Release a semaphore held alone."""
+    sem.release_write()
+
+
+def lock_bit(lock: BitLock) -> None:
+    """Take a bit lock; may sleep."""
+    might_sleep("lock_page")
+    lock.acquire()
+
+
+def trylock_bit(lock: BitLock) -> bool:
+    """Take a bit lock if it is free."""
+    return lock.try_acquire()
+
+
+def unlock_bit(lock: BitLock) -> None:
+    """Release a bit lock."""
+    lock.release()
+
+
+def wait_on_bit(lock: BitLock) -> None:
+    """Sleep until a bit lock is free."""
+    might_sleep("wait_on_page_locked")
+    lock.wait()
+
+
+def might_sleep(what: str = "might_sleep") -> None:
+    """Say that the caller may sleep here."""
+    RUNNING.context.might_sleep(what)
+
+
+def cond_resched() -> None:
+    """Offer to be scheduled away."""
+    RUNNING.context.might_sleep("cond_resched")
+
+
+# RCU
+
+
+def rcu_read_lock() -> None:
+    """Enter an RCU read-side section."""
+    context = RUNNING.context
+    if not context.rcu:
+        context.machine.rcu_read_lock(context)
+    context.rcu += 1
+
+
+def rcu_read_unlock() -> None:
+    """Leave an RCU read-side section."""
+    context = RUNNING.context
+    if not context.rcu:
+        raise KernelStateError("bad-unlock", "rcu_read_unlock outside a read-side section")
+    context.rcu -= 1
+    if not context.rcu:
+        context.machine.rcu_read_unlock(context)
+
+
+def READ_ONCE(item: Any, field: str) -> Any:
+    """Read a field once, on purpose without a lock (ACCESS_ONCE before 3.19)."""
+    return item.read_once(field)
+
+
+# Atomics
+
+
+def atomic_read(counter: Atomic) -> int:
+    """The value of an atomic."""
+    return counter.read()
+
+
+def atomic_compare(counter: Atomic, relation: str, other: int) -> bool:
+    """atomic_read compared at once: "==", "!=", "<=", ">=", "<" or ">". Tells no more than that."""
+    return counter.compare(relation, other)
+
+
+def atomic_set(counter: Atomic, value: int) -> None:
+    """Store a value."""
+    counter.set(value)
+
+
+def atomic_inc(counter: Atomic) -> None:
+    """Add 1."""
+    counter.add(1)
+
+
+def atomic_dec(counter: Atomic) -> None:
+    """Subtract 1."""
+    counter.add(-1)
+
+
+def atomic_inc_and_test(counter: Atomic) -> bool:
+    """Add 1; whether that gave 0."""
+    return counter.add_and_compare(1, "==", 0)
+
+
+def atomic_dec_and_test(counter: Atomic) -> bool:
+    """Subtract 1; whether that gave 0."""
+    return counter.add_and_compare(-1, "==", 0)
+
+
+def atomic_add_negative(amount: int, counter: Atomic) -> bool:
+    """Add; whether that gave less than 0."""
+    return counter.add_and_compare(amount, "<", 0)
+
+
+def atomic_inc_not_zero(counter: Atomic) -> bool:
+    """Add 1 unless the value is 0; whether it added."""
+    return counter.add_unless(1, 0)
+
+
+def atomic_dec_and_lock(counter: Atomic, lock: SpinLock) -> bool:
+    """Subtract 1; if that gives 0, return True with the lock held.
+
+    A value other than 1 is lowered without the lock: from 0 it silently goes to -1.
+    """
+    if counter.add_unless(-1, 1):
+        return False
+    spin_lock(lock)
+    if atomic_dec_and_test(counter):
+        return True
+    spin_unlock(lock)
+    return False
+
+
+# Lists
+
+
+def INIT_LIST_HEAD(head: ListHead) -> None:
+    """Make a list empty."""
+    head.initialise()
+
+
+def list_add(entry: ListEntry, head: ListHead) -> None:
+    """Add at the head."""
+    head.insert(entry, at_tail=False)
+
+
+def list_add_tail(entry: ListEntry, head: ListHead) -> None:
+    """Add at the tail."""
+    head.insert(entry, at_tail=True)
+
+
+def list_add_before(entry: ListEntry, head: ListHead, beside: ListEntry) -> None:
+    """list_add_tail with an entry, not the head, as its second operand: add just before it."""
+    head.insert_beside(entry, beside, after=False)
+
+
+def list_add_after(entry: ListEntry, head: ListHead, beside: ListEntry) -> None:
+    """list_add with an entry, not the head, as its second operand: add just after it."""
+    head.insert_beside(entry, beside, after=True)
+
+
+def list_del(entry: ListEntry) -> None:
+    """Take off the list it is on."""
+    entry.delete()
+
+
+def list_empty(head: ListHead) -> bool:
+    """Whether a list is empty."""
+    return head.is_empty()
+
+
+def list_is_singular(head: ListHead) -> bool:
+    """Whether a list has exactly one entry."""
+    return head.is_singular()
+
+
+def list_first_entry(head: ListHead) -> Any:
+    """The first struct on a list; None if it is empty."""
+    return head.first()
+
+
+def list_last_entry(head: ListHead) -> Any:
+    """The last struct on a list; None if it is empty."""
+    return head.last()
+
+
+def list_next_entry(entry: ListEntry) -> Any:
+    """The struct after this one; None where the kernel would be back at the head."""
+    return entry.next()
+
+
+def list_for_each_entry(head: ListHead) -> Iterator[Any]:
+    """The structs on a list, in order; the one just visited may be taken off."""
+    return head.walk(backwards=False)
+
+
+def list_for_each_entry_reverse(head: ListHead) -> Iterator[Any]:
+    """The structs on a list, last first."""
+    return head.walk(backwards=True)
+
+
+# Search trees
+
+
+def rb_root(tree: Tree) -> RbLink:
+    """Where a descent begins: go on by `.left` and `.right` while `.item` is not None."""
+    return tree.root()
+
+
+def rb_insert(tree: Tree, item: Any, link: RbLink) -> None:
+    """rb_link_node and rb_insert_color: put an item at the empty place a descent reached."""
+    tree.insert(item, link)
+
+
+def rb_erase(tree: Tree, item: Any) -> None:
+    """Take an item out."""
+    tree.erase(item)
+
+
+def rb_reset(tree: Tree) -> None:
+    """Assign RB_ROOT."""
+    tree.reset()
+
+
+def rb_items(tree: Tree) -> tuple[Any, ...]:
+    """All items in order (rb_first, rb_next ...)."""
+    return tree.items()
+
+
+# Page tables
+
+
+def pte_alloc_map(tables: PageTable, address: int) -> PtePointer | None:
+    """The entry for an address, its table allocated if missing; None without memory."""
+    return tables.allocate(address)
+
+
+def pte_offset_map(tables: PageTable, address: int) -> PtePointer | None:
+    """The entry for an address; None where there is no table."""
+    return tables.find(address)
+
+
+def pte_get(pte: PtePointer) -> Any:
+    """The entry itself; None is pte_none."""
+    return pte.read()
+
+
+def set_pte_at(pte: PtePointer, entry: Any) -> None:
+    """Set an entry."""
+    pte.write(entry)
+
+
+def ptep_get_and_clear(pte: PtePointer) -> Any:
+    """Clear an entry and return what it was."""
+    return pte.exchange(None)
+
+
+def pte_wait_while(pte: PtePointer, entry: Any) -> None:
+    """Wait until the entry is another: a fault that is retried until somebody makes progress."""
+    pte.wait_while(entry)
+
+
+def pgd_addresses(tables: PageTable, start: int, end: int) -> tuple[int, ...]:
+    """The addresses in start..end-1 that have page tables."""
+    return tables.addresses(start, end)
+
+
+def free_pgd_range(tables: PageTable, start: int, end: int) -> None:
+    """Free the page tables of start..end-1."""
+    tables.release(start, end)
+
+
+# Slab
+
+
+def kmem_cache_alloc(cache: KmemCache) -> Any:
+    """An object; None when the allocation is made to fail. May sleep."""
+    might_sleep("kmem_cache_alloc")
+    return cache.alloc()
+
+
+def kmem_cache_free(cache: KmemCache, item: Any) -> None:
+    """Give an object back."""
+    cache.free(item)
+
+
+def smp_processor_id() -> int:
+    """The number of the CPU that runs this."""
+    return RUNNING.context.cpu
