@@ -1,0 +1,1 @@
+"""The kernel's functions under their own names, one module per source file."""

@@ -1,0 +1,24 @@
+"""The whole kernel: its parts, one class for each source file of Linux, in one name space as in C.
+
+This is Linux 2.6.34, where anon_vma chains begin. rmaplab.history has what came after.
+"""
+
+from __future__ import annotations
+
+from rmaplab.kernel.fault import Fault
+from rmaplab.kernel.fork import Fork
+from rmaplab.kernel.ksm import Ksm
+from rmaplab.kernel.madvise import Madvise
+from rmaplab.kernel.memory import Memory
+from rmaplab.kernel.migrate import Migrate
+from rmaplab.kernel.mlock import Mlock
+from rmaplab.kernel.mmap import Mmap
+from rmaplab.kernel.mprotect import Mprotect
+from rmaplab.kernel.page_alloc import PageAlloc
+from rmaplab.kernel.rmap import Rmap
+
+
+class Kernel(
+    Fork, Mmap, Mprotect, Fault, Memory, Madvise, Mlock, Ksm, Migrate, Rmap, PageAlloc
+):  # fmt: skip
+    """v2.6.34, 2010-05-16."""

@@ -1,0 +1,36 @@
+"""Page table entries and the entries that stand in their place (asm/pgtable.h, swapops.h)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Pte(NamedTuple):
+    """A present entry. `special` marks the zero page, which has no struct page to count."""
+
+    pfn: int
+    write: bool = False
+    dirty: bool = False
+    young: bool = True
+    special: bool = False
+
+
+class MigrationEntry(NamedTuple):
+    """An entry that waits for a page under migration."""
+
+    pfn: int
+    write: bool = False
+
+
+#: The frame of the kernel's zero page: no frame of the page cache has it.
+ZERO_PFN = -1
+
+
+def pte_present(pte: object) -> bool:
+    """Whether an entry maps a page (None is pte_none)."""
+    return isinstance(pte, Pte)
+
+
+def is_migration_entry(pte: object) -> bool:
+    """Whether an entry waits for a migration."""
+    return isinstance(pte, MigrationEntry)
