@@ -1,0 +1,71 @@
+"""The kernel through time: each commit or patch is a subclass that overrides what it changed.
+
+The chain of inheritance is the git log; a release is a name for the last commit in it.
+"""
+
+from __future__ import annotations
+
+from rmaplab.history.root_lock import Commit012f18004da3, Commit5c341ee1dfc8, RootLock
+from rmaplab.history.seed_v2 import SeedV2
+from rmaplab.history.v2_6_35 import (
+    V2_6_35,
+    Commit3f6c82728f4e,
+    Commit3fe2011ff51e,
+    Commit7f60c214fd3a,
+    Commit67b9509b2c68,
+)
+from rmaplab.history.v2_6_36 import (
+    V2_6_36,
+    Commit21d0d443cdc1,
+    Commit26ba0cb63cb8,
+    Commit44ab57a06ded,
+    Commit4829b906cc06,
+    Commit288468c334e9,
+    Commit76545066c852,
+    Commita247c3a97a02,
+    Commitf18194275c39,
+)
+from rmaplab.history.v2_6_38 import V2_6_38, Commit1ce82b69e96c
+from rmaplab.kernel.kernel import Kernel
+
+V2_6_34 = Kernel
+
+#: What may be asked for on the command line, in the order of time.
+KERNELS: dict[str, type[Kernel]] = {
+    "v2.6.34": V2_6_34,
+    "3f6c82728f4e": Commit3f6c82728f4e,
+    "7f60c214fd3a": Commit7f60c214fd3a,
+    "67b9509b2c68": Commit67b9509b2c68,
+    "3fe2011ff51e": Commit3fe2011ff51e,
+    "v2.6.35": V2_6_35,
+    "5c341ee1dfc8": Commit5c341ee1dfc8,
+    "012f18004da3": Commit012f18004da3,
+    "root-lock": RootLock,
+    "seed-v2": SeedV2,
+    "76545066c852": Commit76545066c852,
+    "26ba0cb63cb8": Commit26ba0cb63cb8,
+    "288468c334e9": Commit288468c334e9,
+    "21d0d443cdc1": Commit21d0d443cdc1,
+    "44ab57a06ded": Commit44ab57a06ded,
+    "f18194275c39": Commitf18194275c39,
+    "a247c3a97a02": Commita247c3a97a02,
+    "4829b906cc06": Commit4829b906cc06,
+    "v2.6.36": V2_6_36,
+    "1ce82b69e96c": Commit1ce82b69e96c,
+    "v2.6.38": V2_6_38,
+}
+
+#: Patches that were mailed but not merged as they were: no range of the mainline has them.
+ASIDE: frozenset[str] = frozenset({"seed-v2"})
+
+__all__ = [
+    "ASIDE",
+    "KERNELS",
+    "V2_6_34",
+    "V2_6_35",
+    "V2_6_36",
+    "V2_6_38",
+    "Kernel",
+    "RootLock",
+    "SeedV2",
+]

@@ -1,0 +1,94 @@
+"""From names to kernels: by name, by range, and from the user's own file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+
+from rmaplab.history import ASIDE, KERNELS
+from rmaplab.kernel.kernel import Kernel
+
+
+def find(name: str) -> type[Kernel]:
+    """The kernel of that name; LookupError, with the names that come near, if there is none."""
+    if name not in KERNELS:
+        close = get_close_matches(name, KERNELS, n=4, cutoff=0.5)
+        names = ", ".join(close or KERNELS)
+        hint = f"did you mean one of {names}?" if close else f"there are {names}"
+        raise LookupError(f"there is no kernel `{name}`: {hint}")
+    return KERNELS[name]
+
+
+def chain(kernel: type[Kernel]) -> list[type[Kernel]]:
+    """The kernel and what it was made from in the mainline, the oldest first."""
+    aside = {KERNELS[name] for name in ASIDE} - {kernel}
+    line = [cls for cls in reversed(kernel.__mro__) if issubclass(cls, Kernel)]
+    return [cls for cls in line if cls not in aside]
+
+
+def in_range(wanted: str, name: str) -> bool:
+    """Whether a kernel's name is meant by `A..B` (with both ends), `A..`, `..B`, `A` or `*`.
+
+    A name means its commit: `root-lock` is in `012f18004da3`. What is not in the mainline, such
+    as `seed-v2` or a user's own, is meant by its own name and by `*` only.
+    """
+    if wanted in ("*", name):
+        return True
+    first, dots, last = wanted.partition("..")
+    if not dots and first in ASIDE:
+        return False
+    low = _position(first) if first else 0
+    high = low if not dots else _position(last) if last else len(KERNELS)
+    return name in KERNELS and name not in ASIDE and low <= _position(name) <= high
+
+
+def _position(name: str) -> int:
+    """Where a kernel stands in the mainline; LookupError if it does not."""
+    kernel = find(name)
+    if name in ASIDE:
+        raise LookupError(f"`{name}` is not in the mainline: it cannot end a range")
+    return len(chain(kernel))
+
+
+def load(path: str | Path, class_name: str) -> type[Kernel]:
+    """The user's own kernel: a class of a Python file, which is run.
+
+    LookupError if there is no such file, or no such kernel in it; ImportError if it does not run.
+    """
+    module = _run(Path(path))
+    kernels = [name for name, item in vars(module).items() if _is_own_kernel(item, module)]
+    there = f"it has the kernels {', '.join(kernels)}" if kernels else "it has no kernel at all"
+    found = getattr(module, class_name, None)
+    if found is None:
+        raise LookupError(f"{path} has no class `{class_name}`: {there}")
+    if not (isinstance(found, type) and issubclass(found, Kernel)):
+        base = "derive it from one of rmaplab.history, as in `class MyPatch(V2_6_36):`"
+        raise LookupError(f"`{class_name}` in {path} is not a kernel: {base}; {there}")
+    return found
+
+
+def _is_own_kernel(item: object, module: ModuleType) -> bool:
+    """Whether a name of a module is a kernel written there, not one imported."""
+    own = getattr(item, "__module__", "") == module.__name__
+    return own and isinstance(item, type) and issubclass(item, Kernel)
+
+
+def _run(path: Path) -> ModuleType:
+    """The file as a module."""
+    if not path.is_file():
+        raise LookupError(f"there is no file {path}")
+    name = f"rmaplab_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise LookupError(f"{path} is not a Python file: its name should end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ImportError(f"{path} does not run: {type(error).__name__}: {error}") from error
+    return module

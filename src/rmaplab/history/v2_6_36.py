@@ -1,0 +1,173 @@
+"""From the merged form of the seed to v2.6.36.
+
+Left out: ad8c2ee801ad "rmap: add exclusive page to private anon_vma on swapin" and the fixes of
+swapped KSM pages (there is no swap here yet), huge pages, and the doubly linked list of VMAs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rmaplab.history.seed_v2 import SeedV2
+from rmaplab.kernel.mm_types import EFAULT, ENOMEM, PAGE_MAPPING_ANON, VM_LOCKED
+from rmaplab.kernel.rmap import mapping_flags
+from rmaplab.machine import (
+    BUG_ON,
+    READ_ONCE,
+    atomic_compare,
+    list_add_tail,
+    list_del,
+    list_empty,
+    rcu_read_lock,
+    rcu_read_unlock,
+    spin_lock,
+    spin_unlock,
+)
+
+
+class Commit76545066c852(SeedV2):
+    """76545066c852 "mm: extend KSM refcounts to the anon_vma root".
+
+    2010-08-09, v2.6.36. The seed's v2 with "[PATCH -mm] only drop root anon_vma if not self"
+    folded in; its parent in the mainline is 012f18004da3.
+    """
+
+    def anon_vma_unlink(self, anon_vma_chain: Any) -> None:
+        """Only a child has a reference to its root, so only a child drops one."""
+        anon_vma = anon_vma_chain.anon_vma
+        if anon_vma is None:
+            return
+        self.anon_vma_lock(anon_vma)
+        list_del(anon_vma_chain.same_anon_vma)
+        empty = list_empty(anon_vma.head) and not self.anonvma_external_refcount(anon_vma)
+        self.anon_vma_unlock(anon_vma)
+        if empty:
+            if anon_vma.root != anon_vma:
+                self.drop_anon_vma(anon_vma.root)
+            self.anon_vma_free(anon_vma)
+
+
+class Commit26ba0cb63cb8(Commit76545066c852):
+    """26ba0cb63cb8 "rmap: always add new vmas at the end".
+
+    2010-08-09, v2.6.36. So that a walk does not miss a VMA that joins meanwhile.
+    """
+
+    def anon_vma_add_first(self, avc: Any, anon_vma: Any) -> None:
+        """At the tail, also where a neighbour's anon_vma is joined."""
+        list_add_tail(avc.same_anon_vma, anon_vma.head)
+
+
+class Commit288468c334e9(Commit26ba0cb63cb8):
+    """288468c334e9 "rmap: always use anon_vma root pointer".
+
+    2010-08-09, v2.6.36.
+    """
+
+    def _page_set_anon_rmap(self, page: Any, vma: Any, address: int, exclusive: bool) -> None:
+        """The oldest anon_vma is the root; a page that has an anon_vma already keeps it."""
+        anon_vma = vma.anon_vma
+        BUG_ON(anon_vma is None, "__page_set_anon_rmap: the VMA has no anon_vma")
+        if self.PageAnon(page):
+            return
+        if not exclusive:
+            anon_vma = anon_vma.root
+        page.mapping = (PAGE_MAPPING_ANON, anon_vma)
+        page.index = self.linear_page_index(vma, address)
+
+
+class Commit21d0d443cdc1(Commit288468c334e9):
+    """21d0d443cdc1 "rmap: resurrect page_address_in_vma anon_vma check".
+
+    2010-08-09, v2.6.36.
+    """
+
+    def page_address_in_vma(self, page: Any, vma: Any) -> int:
+        """Only in a VMA of the page's family. The page of a failed merge has no anon_vma."""
+        if not self.PageAnon(page):
+            return -EFAULT
+        if vma.anon_vma.root != self.page_anon_vma(page).root:
+            return -EFAULT
+        return self.vma_address(page, vma)
+
+
+class Commit44ab57a06ded(Commit21d0d443cdc1):
+    """44ab57a06ded "rmap: add anon_vma bug checks".
+
+    2010-08-09, v2.6.36.
+    """
+
+    def _page_check_anon_rmap(self, page: Any, vma: Any, address: int) -> None:
+        """The page is of the VMA's family, too."""
+        BUG_ON(self.page_anon_vma(page).root != vma.anon_vma.root)
+        super()._page_check_anon_rmap(page, vma, address)
+
+    def drop_anon_vma(self, anon_vma: Any) -> None:
+        """There must be a reference to drop."""
+        if self.CONFIG_KSM or self.CONFIG_MIGRATION:
+            BUG_ON(atomic_compare(anon_vma.external_refcount, "<=", 0), "drop_anon_vma")
+        super().drop_anon_vma(anon_vma)
+
+    def drop_root(self, root: Any) -> bool:
+        """Of the root as well."""
+        BUG_ON(atomic_compare(root.external_refcount, "<=", 0), "drop_anon_vma: the root")
+        return super().drop_root(root)
+
+
+class Commitf18194275c39(Commit44ab57a06ded):
+    """f18194275c39 "mm: fix hang on anon_vma->root->lock".
+
+    2010-08-25, v2.6.36. An anon_vma that is freed and used again meanwhile has another root:
+    what was locked is not what would be unlocked.
+    """
+
+    def page_lock_anon_vma(self, page: Any) -> Any:
+        """The root is read once; under its lock the page must still be mapped."""
+        rcu_read_lock()
+        mapping = READ_ONCE(page, "mapping")
+        if mapping_flags(mapping) != PAGE_MAPPING_ANON or not self.page_mapped(page):
+            rcu_read_unlock()
+            return None
+        anon_vma = mapping[1]
+        root_anon_vma = READ_ONCE(anon_vma, "root")
+        spin_lock(root_anon_vma.lock)
+        if self.page_mapped(page):
+            return anon_vma
+        spin_unlock(root_anon_vma.lock)
+        rcu_read_unlock()
+        return None
+
+
+class Commita247c3a97a02(Commitf18194275c39):
+    """a247c3a97a02 "rmap: fix walk during fork".
+
+    2010-09-22, v2.6.36.
+    """
+
+    def dup_mmap_vma(self, mm: Any, tmp: Any, mpnt: Any) -> int:
+        """The child's VMA names the child before the reverse map can find it."""
+        tmp.vm_mm = mm
+        if self.anon_vma_fork(tmp, mpnt):
+            return -ENOMEM
+        tmp.vm_flags &= ~VM_LOCKED
+        tmp.vm_next = None
+        return 0
+
+
+class Commit4829b906cc06(Commita247c3a97a02):
+    """4829b906cc06 "ksm: fix page_address_in_vma anon_vma oops".
+
+    2010-10-02, v2.6.36.
+    """
+
+    def page_address_in_vma(self, page: Any, vma: Any) -> int:
+        """A VMA or a page without an anon_vma is of no family."""
+        if not self.PageAnon(page):
+            return -EFAULT
+        anon_vma = self.page_anon_vma(page)
+        if vma.anon_vma is None or anon_vma is None or vma.anon_vma.root != anon_vma.root:
+            return -EFAULT
+        return self.vma_address(page, vma)
+
+
+V2_6_36 = Commit4829b906cc06

@@ -1,0 +1,163 @@
+"""The names of kernels, their order, and what each commit overrides."""
+
+from __future__ import annotations
+
+import re
+from inspect import getdoc, getmembers, isfunction
+
+import pytest
+
+from rmaplab.history import ASIDE, KERNELS, V2_6_34, V2_6_36, RootLock, SeedV2
+from rmaplab.history.lookup import chain, find, in_range
+from rmaplab.kernel.kernel import Kernel
+
+COMMITS = [name for name in KERNELS if re.fullmatch("[0-9a-f]{12}", name)]
+
+
+def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
+    assert COMMITS == [
+        "3f6c82728f4e",
+        "7f60c214fd3a",
+        "67b9509b2c68",
+        "3fe2011ff51e",
+        "5c341ee1dfc8",
+        "012f18004da3",
+        "76545066c852",
+        "26ba0cb63cb8",
+        "288468c334e9",
+        "21d0d443cdc1",
+        "44ab57a06ded",
+        "f18194275c39",
+        "a247c3a97a02",
+        "4829b906cc06",
+        "1ce82b69e96c",
+    ]
+
+
+def test_each_kernel_derives_from_the_one_before_it() -> None:
+    for before, after in zip(KERNELS.values(), list(KERNELS.values())[1:], strict=False):
+        assert issubclass(after, before)
+
+
+@pytest.mark.parametrize(
+    ("release", "commit"),
+    [
+        ("v2.6.35", "3fe2011ff51e"),
+        ("root-lock", "012f18004da3"),
+        ("v2.6.36", "4829b906cc06"),
+        ("v2.6.38", "1ce82b69e96c"),
+    ],
+)
+def test_a_release_is_a_name_for_its_last_commit(release: str, commit: str) -> None:
+    assert KERNELS[release] is KERNELS[commit]
+
+
+@pytest.mark.parametrize("name", COMMITS)
+def test_a_commit_tells_its_subject_date_and_release(name: str) -> None:
+    head = (getdoc(KERNELS[name]) or "").replace("\n", " ")
+
+    assert re.match(rf'{name} "[^"]+"\.  20\d\d-\d\d-\d\d, v2\.6\.3\d\.', head)
+
+
+@pytest.mark.parametrize("name", [*COMMITS, "seed-v2"])
+def test_a_commit_says_of_each_function_what_changed(name: str) -> None:
+    own = [item for item in vars(KERNELS[name]).values() if isfunction(item)]
+
+    assert own
+    assert all(item.__doc__ for item in own)
+
+
+@pytest.mark.parametrize("name", [*COMMITS, "seed-v2"])
+def test_a_commit_overrides_with_the_same_arguments(name: str) -> None:
+    """What is new says so; what is not takes the place of a function that there was."""
+    parent = KERNELS[name].__bases__[0]
+    there = dict(getmembers(parent, isfunction))
+    for key, item in vars(KERNELS[name]).items():
+        if isfunction(item):
+            new = (item.__doc__ or "").startswith(("New", "Let an anon_vma go"))
+            assert new == (key not in there), key
+            if not new:
+                assert (
+                    item.__code__.co_varnames[: item.__code__.co_argcount]
+                    == (there[key].__code__.co_varnames[: there[key].__code__.co_argcount])
+                )
+
+
+# Lookups
+
+
+def test_a_kernel_is_found_by_its_name() -> None:
+    assert find("v2.6.34") is V2_6_34 is Kernel
+    assert find("root-lock") is RootLock
+    assert find("seed-v2") is SeedV2
+
+
+def test_an_unknown_name_gets_those_that_come_near() -> None:
+    with pytest.raises(LookupError, match=r"no kernel `v2\.6\.63`: did you mean .*v2\.6\.36"):
+        find("v2.6.63")
+
+
+def test_a_name_like_no_other_gets_them_all() -> None:
+    with pytest.raises(LookupError, match=r"there are v2\.6\.34, 3f6c82728f4e, .*v2\.6\.38"):
+        find("???")
+
+
+def test_a_chain_has_the_commits_up_to_a_kernel() -> None:
+    names = ["v2.6.34", *COMMITS[:6]]
+
+    assert chain(RootLock) == [KERNELS[name] for name in names]
+    assert chain(V2_6_34) == [Kernel]
+
+
+def test_a_patch_aside_is_only_in_its_own_chain() -> None:
+    assert chain(SeedV2) == [*chain(RootLock), SeedV2]
+    assert chain(find("76545066c852")) == [*chain(RootLock), find("76545066c852")]
+
+
+def test_a_users_patch_ends_its_chain() -> None:
+    class MyPatch(V2_6_36):
+        pass
+
+    assert chain(MyPatch) == [*chain(V2_6_36), MyPatch]
+
+
+def meant(wanted: str) -> list[str]:
+    return [name for name in KERNELS if in_range(wanted, name)]
+
+
+def test_a_range_has_both_its_ends() -> None:
+    assert meant("v2.6.35..76545066c852") == [
+        "3fe2011ff51e", "v2.6.35", "5c341ee1dfc8", "012f18004da3", "root-lock", "76545066c852",
+    ]  # fmt: skip
+
+
+def test_a_range_may_lack_an_end() -> None:
+    assert meant("..7f60c214fd3a") == ["v2.6.34", "3f6c82728f4e", "7f60c214fd3a"]
+    assert meant("4829b906cc06..") == ["4829b906cc06", "v2.6.36", "1ce82b69e96c", "v2.6.38"]
+
+
+def test_a_name_means_its_commit() -> None:
+    assert meant("root-lock") == ["012f18004da3", "root-lock"]
+
+
+def test_a_star_means_every_kernel() -> None:
+    assert meant("*") == list(KERNELS)
+    assert in_range("*", "mine.py:Patch")
+
+
+def test_what_is_not_in_the_mainline_is_meant_by_its_name_only() -> None:
+    assert meant("seed-v2") == ["seed-v2"]
+    assert "seed-v2" not in meant("v2.6.34..")
+    assert in_range("mine.py:Patch", "mine.py:Patch")
+    assert not in_range("v2.6.34..", "mine.py:Patch")
+
+
+@pytest.mark.parametrize("name", sorted(ASIDE))
+def test_what_is_not_in_the_mainline_ends_no_range(name: str) -> None:
+    with pytest.raises(LookupError, match="not in the mainline"):
+        in_range(f"{name}..", "v2.6.36")
+
+
+def test_a_range_of_unknown_kernels_is_refused() -> None:
+    with pytest.raises(LookupError, match=r"no kernel `v2\.6\.1`"):
+        in_range("v2.6.1..v2.6.36", "v2.6.35")
