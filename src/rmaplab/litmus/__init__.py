@@ -1,0 +1,1 @@
+"""Scenarios: the litmus language, its readers and writer, and the shipped collection."""

@@ -1,0 +1,1 @@
+"""The shipped litmus files; `rmaplab.litmus.shipped` reads them."""
