@@ -1,0 +1,1 @@
+"""Every interleaving of a scenario, and the verdict on it."""

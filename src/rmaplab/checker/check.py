@@ -1,0 +1,71 @@
+"""Check a scenario: every interleaving, and what to say about it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rmaplab.checker.explain import explain
+from rmaplab.checker.program import Scenario, SetupEvent
+from rmaplab.checker.tries import stack_of
+from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome
+from rmaplab.checker.walker import Limits, Progress, Walker
+from rmaplab.machine.cells import Action
+from rmaplab.machine.context import RUNNING
+
+#: How far the full walk looks for the nearest violation.
+NEAREST = Limits(states=200_000, seconds=10.0)
+
+
+class SetupRecorder:
+    """Keeps the allocations, frees and counts of a set-up, with their stacks, for reports."""
+
+    def __init__(self) -> None:
+        self.events: list[SetupEvent] = []
+
+    def __call__(self, action: Action, before: list[Any], after: list[Any]) -> None:
+        """Note one action that took place."""
+        interesting = action.name in ("alloc", "free") or action.name.startswith("atomic_")
+        if not interesting or not any(action.written):
+            return
+        stack = stack_of(sys._getframe(2))
+        context = RUNNING.context
+        for cell, old, new in zip(action.data, before, after, strict=True):
+            self.events.append(
+                SetupEvent(
+                    context.cpu, context.task, action.name, cell.number, action.ref, old, new, stack
+                )
+            )
+
+
+def check(
+    scenario: Scenario,
+    limits: Limits | None = None,
+    reduce: bool = True,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Explore a scenario: its nearest violation, or that it has none, or that a limit was reached.
+
+    The reduced walk finds a violation; the full one then finds the nearest, if it is near enough.
+    Where the full one gives up, the trace is the reduced one's, cut to its causal past.
+    """
+    begin = time.monotonic()
+    scenario.machine.freeze()
+    walker = Walker(scenario)
+    walk = walker.walk(reduce, limits or Limits(), progress)
+    finding = walk.finding
+    if finding is not None and reduce:
+        finding = walker.walk(False, NEAREST, progress).finding or finding
+    finding = finding or walk.race
+    violation = explain(walker, finding) if finding is not None else None
+    unfinished = UNDETERMINED if walk.limit else CLEAN
+    return Outcome(
+        verdict=violation.kind if violation is not None else unfinished,
+        complete=not walk.limit and walk.finding is None,
+        states=walk.states,
+        transitions=walk.transitions,
+        seconds=time.monotonic() - begin,
+        violation=violation,
+        reason=walk.limit if violation is None else "",
+    )

@@ -1,0 +1,233 @@
+"""From a finding to a violation: the trace in words, stacks, lives of the object, the ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from rmaplab.checker.program import Scenario, SetupEvent
+from rmaplab.checker.trace import Replay, Step, shortest
+from rmaplab.checker.tries import Node, Stack
+from rmaplab.checker.verdict import (
+    Access,
+    Frame,
+    LedgerEntry,
+    LifeEvent,
+    Reference,
+    TraceStep,
+    Violation,
+)
+from rmaplab.checker.walker import Finding, Walker
+from rmaplab.machine.cells import Cell
+from rmaplab.machine.struct import Kind
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: Our own machinery under and around kernel code: no part of a kernel's call stack.
+_HIDDEN = tuple(os.path.join(_PACKAGE, room, "") for room in ("machine", "checker", "runner"))
+
+
+def kernel_frames(stack: Stack) -> tuple[Frame, ...]:
+    """The frames of kernel code, innermost first."""
+    return tuple(
+        Frame(function, f"{_short(file)}:{line}")
+        for function, file, line in stack
+        if not file.startswith(_HIDDEN) and not function.startswith("<")
+    )
+
+
+def _short(file: str) -> str:
+    if file.startswith(_PACKAGE):
+        return os.path.relpath(file, _PACKAGE)
+    return os.path.basename(file)
+
+
+def call_path(stack: Stack) -> str:
+    """`exit_mmap > unlink_anon_vmas > anon_vma_unlink`."""
+    return " > ".join(frame.function for frame in reversed(kernel_frames(stack)))
+
+
+def show(value: Any, cell_field: str = "") -> str:
+    """A value of memory as reports print it."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return "[" + ", ".join(show(item) for item in value) + "]"
+    if hasattr(value, "name") and callable(value.name):
+        return str(value.name())
+    if hasattr(value, "label") and callable(value.label):
+        return str(value.label())
+    return str(value)
+
+
+def explain(walker: Walker, finding: Finding) -> Violation:
+    """All that a report tells about a finding."""
+    trace = shortest(walker, finding)
+    fault = finding.fault
+    flows = walker.scenario.flows
+    steps = tuple(_trace_step(walker, step) for step in trace.steps if not step.action.silent)
+    nodes = [walker.node(trace.state, column) for column in finding.pending]
+    if not nodes and not finding.at_end and trace.steps:
+        nodes = [_faulty(walker, trace)]
+    subject = fault.subject if fault.subject is not None else _subject(trace)
+    steps += tuple(_pending_step(walker, node) for node in nodes if finding.pending)
+    return Violation(
+        kind=fault.kind,
+        message=fault.message,
+        trace=steps,
+        accesses=tuple(_access(walker, node) for node in nodes),
+        life=tuple(_life(walker.scenario, trace, subject, flows)),
+        ledger=tuple(_ledgers(walker.scenario, trace, subject)),
+    )
+
+
+def _faulty(walker: Walker, trace: Replay) -> Node:
+    """The local state whose action, or what came of it, is wrong."""
+    last = trace.steps[-1].node
+    after = walker.node(trace.state, last.column)
+    if after.fault is not None:
+        after.action = None
+        return _with_stack(last, after.stack)
+    return last
+
+
+def _with_stack(node: Node, stack: Stack) -> Node:
+    shown = Node(node.column, node.number, node.call)
+    shown.action, shown.held, shown.stack = node.action, node.held, stack or node.stack
+    return shown
+
+
+def _subject(trace: Replay) -> Any:
+    return trace.steps[-1].action.ref if trace.steps else None
+
+
+def _task(walker: Walker, node: Node) -> str:
+    calls = walker.scenario.flows[node.column].calls
+    return calls[min(node.call, len(calls) - 1)].task
+
+
+def _main_cell(step: Step) -> Cell | None:
+    """The cell that an action is shown by: one that changes, if any."""
+    cells = [*step.action.data, *(cell for cell, _ in step.action.blind)]
+    changed = [cell for cell in cells if step.before[cell.number] != step.after[cell.number]]
+    return next(iter(changed or cells), None)
+
+
+def _trace_step(walker: Walker, step: Step) -> TraceStep:
+    cell = _main_cell(step)
+    frames = kernel_frames(step.node.stack)
+    return TraceStep(
+        cpu=step.action.cpu,
+        task=_task(walker, step.node),
+        call=call_path(step.node.stack),
+        action=step.action.name,
+        object=step.action.ref.name() if step.action.ref is not None else "",
+        field=step.action.field,
+        before=show(step.before[cell.number]) if cell else "",
+        after=show(step.after[cell.number]) if cell else "",
+        source=frames[0].source if frames else "",
+    )
+
+
+def _pending_step(walker: Walker, node: Node) -> TraceStep:
+    action = node.action
+    assert action is not None
+    frames = kernel_frames(node.stack)
+    return TraceStep(
+        cpu=action.cpu,
+        task=_task(walker, node),
+        call=call_path(node.stack),
+        action=action.name,
+        object=action.ref.name() if action.ref is not None else "",
+        field=action.field,
+        before="",
+        after="",
+        source=frames[0].source if frames else "",
+    )
+
+
+def _access(walker: Walker, node: Node) -> Access:
+    action = node.action
+    return Access(
+        cpu=walker.scenario.flows[node.column].cpu,
+        task=_task(walker, node),
+        action=action.name if action is not None else "",
+        object=action.ref.name() if action is not None and action.ref is not None else "",
+        field=action.field if action is not None else "",
+        locks=node.held,
+        stack=kernel_frames(node.stack),
+    )
+
+
+# Lives and references
+
+
+def _slot(ref: Any) -> Any:
+    return getattr(ref, "slot", None)
+
+
+def _life(scenario: Scenario, trace: Replay, subject: Any, flows: Any) -> Iterable[LifeEvent]:
+    """The last allocation and the last free of the object's memory."""
+    slot = _slot(subject)
+    if slot is None or slot.life is None:
+        return
+    last: dict[str, LifeEvent] = {}
+    number = slot.life.number
+    for event in _events(scenario, trace):
+        if event.cell == number and event.action in ("alloc", "free"):
+            what = "allocated" if event.action == "alloc" else "freed"
+            frames = kernel_frames(event.stack)
+            last[what] = LifeEvent(what, subject.name(), event.cpu, event.task, frames)
+    yield from last.values()
+
+
+def _events(scenario: Scenario, trace: Replay) -> Iterable[SetupEvent]:
+    """What happened to lives and counts, in the set-up and in the trace."""
+    yield from scenario.setup
+    for step in trace.steps:
+        call = scenario.flows[step.node.column].calls[step.node.call]
+        for cell in step.action.data:
+            yield SetupEvent(
+                step.action.cpu,
+                call.task,
+                step.action.name,
+                cell.number,
+                step.action.ref,
+                step.before[cell.number],
+                step.after[cell.number],
+                step.node.stack,
+            )
+
+
+def _ledgers(scenario: Scenario, trace: Replay, subject: Any) -> Iterable[LedgerEntry]:
+    """The counts of the object, and of those of its kind that the trace takes or drops."""
+    counts: dict[int, tuple[str, str]] = {}
+    for ref in (subject, *(step.action.ref for step in trace.steps)):
+        slot = _slot(ref)
+        if slot is None or slot.life is None or slot.cache is not _slot(subject).cache:
+            continue
+        for name, declared in ref.fields.items():
+            if declared.kind is Kind.ATOMIC and declared.least is not None:
+                counts.setdefault(ref.cell(name).number, (ref.name(), name))
+    events = list(_events(scenario, trace))
+    for number, (name, field) in counts.items():
+        entry = _ledger(number, name, field, events)
+        if entry.taken or entry.dropped:
+            yield entry
+
+
+def _ledger(number: int, name: str, field: str, events: list[SetupEvent]) -> LedgerEntry:
+    taken: list[Reference] = []
+    dropped: list[Reference] = []
+    final = 0
+    for event in events:
+        if event.cell != number or event.before == event.after:
+            continue
+        before, after = event.before, event.after
+        assert isinstance(before, int) and isinstance(after, int)
+        frames = kernel_frames(event.stack)
+        source = frames[0].source if frames else ""
+        reference = Reference(event.cpu, event.task, call_path(event.stack), source, before, after)
+        (taken if after > before else dropped).append(reference)
+        final = after
+    return LedgerEntry(name, field, tuple(taken), tuple(dropped), final)

@@ -1,0 +1,47 @@
+"""Data races: two flows about to touch one cell, one of them writing, one of them unmarked."""
+
+from __future__ import annotations
+
+from rmaplab.checker.tries import Node
+from rmaplab.machine.cells import Action
+
+
+class Races:
+    """Remembers which pairs of actions race."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Action, Action], bool] = {}
+
+    def find(self, nodes: list[Node]) -> tuple[Node, Node] | None:
+        """Two flows whose next actions race."""
+        for place, node in enumerate(nodes):
+            for other in nodes[place + 1 :]:
+                if self._race(node.action, other.action):
+                    return node, other
+        return None
+
+    def _race(self, action: Action | None, other: Action | None) -> bool:
+        if action is None or other is None or not (action.plain or other.plain):
+            return False
+        key = (action, other)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._conflict(action, other)
+        return found
+
+    def _conflict(self, action: Action, other: Action) -> bool:
+        reads, writes = _touched(action)
+        other_reads, other_writes = _touched(other)
+        return bool(writes & (other_reads | other_writes) or reads & other_writes)
+
+
+def _touched(action: Action) -> tuple[int, int]:
+    """The data cells that an action reads and writes: not what its guards look at."""
+    reads = writes = 0
+    for cell, written in zip(action.data, action.written, strict=True):
+        reads |= 1 << cell.number
+        if written:
+            writes |= 1 << cell.number
+    for cell, _ in action.blind:
+        writes |= 1 << cell.number
+    return reads, writes

@@ -1,0 +1,134 @@
+"""The trace of a finding: cut to what led there, few context switches, replayed, explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rmaplab.checker.tries import Node
+from rmaplab.checker.walker import Finding, Walker
+from rmaplab.machine.cells import Action
+from rmaplab.machine.faults import KernelStateError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a trace: the local state it starts from, and the values round it."""
+
+    node: Node
+    before: dict[int, Any]
+    after: dict[int, Any]
+
+    @property
+    def action(self) -> Action:
+        """What it does."""
+        assert self.node.action is not None
+        return self.node.action
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A path that was walked again: its steps, the last state, and what went wrong there."""
+
+    steps: tuple[Step, ...]
+    state: str
+    fault: KernelStateError | None
+
+
+def replay(walker: Walker, path: tuple[int, ...]) -> Replay | None:
+    """Walk a path again; None if it cannot be walked."""
+    state = walker.start()
+    steps: list[Step] = []
+    fault: KernelStateError | None = None
+    for column in path:
+        node = walker.node(state, column)
+        if fault is not None or node.action is None:
+            return None
+        before = _values(walker, state, node.action)
+        stepped = walker.step(state, column)
+        if stepped is None:
+            return None
+        state, fault = stepped
+        steps.append(Step(node, before, _values(walker, state, node.action)))
+    return Replay(tuple(steps), state, fault)
+
+
+def _values(walker: Walker, state: str, action: Action) -> dict[int, Any]:
+    cells = (*action.data, *(cell for cell, _ in action.blind))
+    return {cell.number: walker.value(state, cell) for cell in cells}
+
+
+def shortest(walker: Walker, finding: Finding) -> Replay:
+    """The finding's trace, cut to its causal past and with few context switches."""
+    whole = replay(walker, finding.path)
+    assert whole is not None, "a path of the walk cannot be walked again"
+    everything = list(range(len(whole.steps)))
+    kept = everything if finding.at_end else _causal_past(walker, whole, finding)
+    order = _few_switches(whole.steps, kept)
+    short = replay(walker, tuple(whole.steps[place].node.column for place in order))
+    if short is not None and _same(walker, short, whole, finding):
+        return short
+    return whole
+
+
+def _same(walker: Walker, short: Replay, whole: Replay, finding: Finding) -> bool:
+    if finding.at_end:
+        return short.state == whole.state
+    if finding.pending:
+        return all(
+            walker.node(short.state, column) is walker.node(whole.state, column)
+            for column in finding.pending
+        )
+    return short.fault is not None and short.fault.kind == finding.fault.kind
+
+
+def _causal_past(walker: Walker, whole: Replay, finding: Finding) -> list[int]:
+    """The places of the steps that happen before the finding."""
+    steps = whole.steps
+    wanted: list[Action] = []
+    columns = set(finding.pending)
+    for column in finding.pending:
+        action = walker.node(whole.state, column).action
+        if action is not None:
+            wanted.append(action)
+    kept: list[int] = []
+    for place in range(len(steps) - 1, -1, -1):
+        step = steps[place]
+        is_last = place == len(steps) - 1 and not finding.pending
+        needed = is_last or step.node.column in columns
+        if needed or any(step.action.conflicts(other) for other in wanted):
+            kept.append(place)
+            wanted.append(step.action)
+            columns.add(step.node.column)
+    return kept[::-1]
+
+
+def _few_switches(steps: tuple[Step, ...], kept: list[int]) -> list[int]:
+    """Reorder independent steps so that each CPU runs as long as it can; the last stays last."""
+    waiting = {place: _needs(steps, kept, place) for place in kept}
+    order: list[int] = []
+    column = steps[kept[0]].node.column if kept else 0
+    while waiting:
+        ready = [place for place, needs in waiting.items() if not needs & waiting.keys()]
+        final = kept[-1]
+        choices = [place for place in ready if place != final] or ready
+        same = [place for place in choices if steps[place].node.column == column]
+        place = min(same or choices)
+        column = steps[place].node.column
+        order.append(place)
+        del waiting[place]
+    return order
+
+
+def _needs(steps: tuple[Step, ...], kept: list[int], place: int) -> set[int]:
+    """The kept steps that have to come before one."""
+    step = steps[place]
+    return {
+        other
+        for other in kept
+        if other < place
+        and (
+            steps[other].node.column == step.node.column
+            or steps[other].action.conflicts(step.action)
+        )
+    }

@@ -1,0 +1,232 @@
+"""Local states: what a flow has been told since its current call began.
+
+Nothing of Python's frames is inspected: only the responses identify a local state, because Python
+keeps hidden temporaries. Kernel code runs once per distinct question: from a greenlet parked there,
+or by calling again with the recorded responses.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from types import FrameType
+from typing import Any
+
+from greenlet import greenlet
+
+from rmaplab.checker.program import Call, Flow
+from rmaplab.machine.cells import Action
+from rmaplab.machine.context import RUNNING, Context
+from rmaplab.machine.faults import KernelStateError
+from rmaplab.machine.traced import TracedMachine
+
+#: Greenlets kept parked at most; each holds a stack.
+PARKED = 20_000
+
+#: A call stack, innermost first: (function, file, line).
+Stack = tuple[tuple[str, str, int], ...]
+
+
+class _Ended:
+    """What a greenlet gives when its call is over."""
+
+    __slots__ = ("fault", "result", "stack")
+
+    def __init__(self, result: object, fault: KernelStateError | None, stack: Stack) -> None:
+        self.result = result
+        self.fault = fault
+        self.stack = stack
+
+
+class _Parked:
+    """A greenlet waiting for the response to its node's action."""
+
+    __slots__ = ("context", "greenlet")
+
+    def __init__(self, context: Context, body: greenlet) -> None:
+        self.context = context
+        self.greenlet = body
+
+
+class Node:
+    """A local state of a flow, and the action that it does next.
+
+    `future_reads` and `future_writes` are masks of all cells that the flow may yet touch,
+    as far as is known.
+    """
+
+    __slots__ = (
+        "action",
+        "call",
+        "children",
+        "column",
+        "fault",
+        "finished",
+        "future_reads",
+        "future_writes",
+        "held",
+        "number",
+        "parent",
+        "parked",
+        "predecessors",
+        "response",
+        "stack",
+    )
+
+    def __init__(self, column: int, number: int, call: int) -> None:
+        self.column = column
+        self.number = number
+        self.call = call
+        self.action: Action | None = None
+        self.children: dict[Any, Node] = {}
+        self.parent: Node | None = None
+        self.response: Any = None
+        self.parked: _Parked | None = None
+        self.fault: KernelStateError | None = None
+        self.finished = False
+        self.held: tuple[str, ...] = ()
+        self.stack: Stack = ()
+        self.predecessors: list[Node] = []
+        self.future_reads = 0
+        self.future_writes = 0
+
+
+def stack_of(frame: FrameType | None) -> Stack:
+    """The calls of a suspended or current frame, innermost first."""
+    calls = []
+    while frame is not None:
+        calls.append((frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return tuple(calls)
+
+
+def _stack_of_error(error: BaseException) -> Stack:
+    calls = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        calls.append((code.co_name, code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return tuple(reversed(calls))
+
+
+class Tries:
+    """The local states of all flows, discovered on demand."""
+
+    def __init__(self, machine: TracedMachine, flows: tuple[Flow, ...]) -> None:
+        self.machine = machine
+        self.flows = flows
+        self.nodes: list[list[Node]] = [[] for _ in flows]
+        self._roots: dict[tuple[int, int], Node] = {}
+        self._parked: deque[Node] = deque()
+        #: Local states with a new action or successor since somebody emptied this.
+        self.fresh: list[Node] = []
+
+    def root(self, column: int, call: int) -> Node:
+        """The local state in which a flow begins its n-th call."""
+        found = self._roots.get((column, call))
+        if found is not None:
+            return found
+        if call == len(self.flows[column].calls):
+            node = self._new(column, call)
+            node.finished = True
+        else:
+            parked, given = self._start(column, call)
+            if isinstance(given, _Ended) and given.fault is None:
+                # It did nothing to shared state: going on with it would never end.
+                node = self.root(column, max(call + 1, self._after(column, call, given.result)))
+            else:
+                node = self._new(column, call)
+                self._fill(node, parked, given)
+        self._roots[column, call] = node
+        return node
+
+    def child(self, node: Node, response: Any) -> Node:
+        """The local state after the node's action was answered with `response`."""
+        key = (type(response), response)
+        found = node.children.get(key)
+        if found is None:
+            found = node.children[key] = self._discover(node, response)
+            found.predecessors.append(node)
+            self.fresh.append(node)
+        return found
+
+    def _after(self, column: int, call: int, result: object) -> int:
+        """Which call comes after one that ended."""
+        done = self.flows[column].calls[call]
+        if done.repeat and result is True:
+            return call
+        return call + 1 + (done.skip if result is False else 0)
+
+    def _new(self, column: int, call: int) -> Node:
+        nodes = self.nodes[column]
+        node = Node(column, len(nodes), call)
+        nodes.append(node)
+        self.fresh.append(node)
+        return node
+
+    def _discover(self, node: Node, response: Any) -> Node:
+        parked = node.parked if node.parked is not None else self._replay(node)
+        node.parked = None
+        given = self._resume(parked, response)
+        if isinstance(given, _Ended) and given.fault is None:
+            return self.root(node.column, self._after(node.column, node.call, given.result))
+        child = self._new(node.column, node.call)
+        child.parent, child.response = node, response
+        self._fill(child, parked, given)
+        return child
+
+    def _fill(self, node: Node, parked: _Parked, given: Any) -> None:
+        if isinstance(given, _Ended):
+            node.fault, node.stack = given.fault, given.stack
+            return
+        node.action = given
+        node.stack = stack_of(parked.greenlet.gr_frame)
+        node.held = tuple(lock.label() for lock in parked.context.held)
+        node.parked = parked
+        self._parked.append(node)
+        if len(self._parked) > PARKED:
+            self._parked.popleft().parked = None
+
+    def _start(self, column: int, call: int) -> tuple[_Parked, Any]:
+        flow = self.flows[column]
+        chosen = flow.calls[call]
+        context = Context(self.machine, flow.cpu, chosen.task)
+        context.fail_at = chosen.fail
+        parked = _Parked(context, greenlet(_body(chosen)))
+        return parked, self._resume(parked)
+
+    def _resume(self, parked: _Parked, *response: Any) -> Any:
+        RUNNING.context = parked.context
+        self.machine.exploring = True
+        try:
+            return parked.greenlet.switch(*response)
+        finally:
+            self.machine.exploring = False
+
+    def _replay(self, node: Node) -> _Parked:
+        """A greenlet brought to a node anew."""
+        path = []
+        step: Node | None = node
+        while step is not None and step.parent is not None:
+            path.append(step)
+            step = step.parent
+        parked, given = self._start(node.column, node.call)
+        for step in reversed(path):
+            given = self._resume(parked, step.response)
+        assert given is node.action, "kernel code asked another question when replayed"
+        return parked
+
+
+def _body(call: Call) -> Any:
+    def run() -> _Ended:
+        try:
+            return _Ended(call.run(), None, ())
+        except KernelStateError as error:
+            return _Ended(None, error, _stack_of_error(error))
+        except AssertionError:
+            raise  # ours
+        except Exception as error:  # kernel code that raises: an oops of the modelled kernel
+            message = f"{type(error).__name__}: {error}"
+            return _Ended(None, KernelStateError("bug-on", message), _stack_of_error(error))
+
+    return run

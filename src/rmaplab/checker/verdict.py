@@ -1,0 +1,155 @@
+"""What a check says: the verdict, and everything a report tells about it.
+
+This is the only thing that passes from the checker to the reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+CLEAN = "clean"
+UNDETERMINED = "undetermined"
+
+#: Every verdict that names a wrong state of the modelled kernel.
+VIOLATIONS = (
+    "use-after-free",
+    "double-free",
+    "refcount-underflow",
+    "leak",
+    "deadlock",
+    "bad-unlock",
+    "data-race",
+    "lock-order",
+    "missed-mapping",
+    "wrong-data",
+    "bug-on",
+    "sleep-in-atomic",
+)
+VERDICTS = (CLEAN, *VIOLATIONS, UNDETERMINED)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One line of a call stack: kernel function, and file:line of its source."""
+
+    function: str
+    source: str
+
+
+@dataclass(frozen=True)
+class TraceStep:
+    """One action of one CPU on shared state, as the trace shows it."""
+
+    cpu: int
+    task: str
+    call: str
+    action: str
+    object: str
+    field: str
+    before: str
+    after: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """One side of a violation: who touched what, holding which locks, from where."""
+
+    cpu: int
+    task: str
+    action: str
+    object: str
+    field: str
+    locks: tuple[str, ...]
+    stack: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class LifeEvent:
+    """The allocation or the freeing of the object that a violation is about."""
+
+    what: str  # "allocated" or "freed"
+    object: str
+    cpu: int
+    task: str
+    stack: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A change of one reference count: by whom, from where, and the values."""
+
+    cpu: int
+    task: str
+    call: str
+    source: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """Who took and who dropped the references on one count of one object."""
+
+    object: str
+    field: str
+    taken: tuple[Reference, ...]
+    dropped: tuple[Reference, ...]
+    final: int
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A wrong state of the modelled kernel, with all that explains it."""
+
+    kind: str
+    message: str
+    trace: tuple[TraceStep, ...] = ()
+    accesses: tuple[Access, ...] = ()
+    life: tuple[LifeEvent, ...] = ()
+    ledger: tuple[LedgerEntry, ...] = ()
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which lines of one kernel function the walk reached, and which never."""
+
+    function: str
+    file: str
+    reached: tuple[int, ...]
+    missed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What exploring one scenario on one kernel gave."""
+
+    verdict: str
+    complete: bool
+    states: int
+    transitions: int
+    seconds: float
+    violation: Violation | None = None
+    reason: str = ""  # why undetermined
+    coverage: tuple[Coverage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell of the matrix: a litmus on a kernel, and what was expected."""
+
+    litmus: str
+    kernel: str
+    outcome: Outcome
+    expected: str | None
+    assumptions: tuple[str, ...] = field(default=())
+
+    @property
+    def verdict(self) -> str:
+        """The verdict itself."""
+        return self.outcome.verdict
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the verdict is the expected one; with nothing expected, whether it is clean."""
+        return self.verdict == (self.expected if self.expected is not None else CLEAN)
