@@ -1,0 +1,1 @@
+"""How verdicts are printed. Everything here starts from `rmaplab.checker.verdict`, nothing else."""
