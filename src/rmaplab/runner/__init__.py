@@ -1,0 +1,1 @@
+"""Scenarios and recorded programs, done one step after the other."""

@@ -1,0 +1,153 @@
+"""From a litmus and a kernel to what the checker explores."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rmaplab.checker.check import SetupRecorder
+from rmaplab.checker.program import Call, Flow, Scenario
+from rmaplab.errors import InputError
+from rmaplab.kernel.kernel import Kernel
+from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
+from rmaplab.litmus.model import Litmus, Step
+from rmaplab.machine.traced import TracedMachine
+from rmaplab.runner.system import System
+from rmaplab.runner.truths import check_truths
+
+#: Who does a step that no process does.
+DAEMONS = {
+    "scan": "ksmd",
+    "compact": "kcompactd",
+    "migrate": "kmigrated",
+    "reclaim": "kswapd",
+    "walk": "kmigrated",
+}
+
+
+def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
+    """Run the set-up in order, and prepare the flows.
+
+    Raises KernelStateError if the set-up itself goes wrong, InputError for a step that the model
+    does not have.
+    """
+    check_steps(litmus)
+    cpus = max([1, *(cpu + 1 for cpu in litmus.cpus)])
+    machine = TracedMachine(cpus, frozenset(litmus.allow))
+    recorder = SetupRecorder()
+    machine.observer = recorder
+    with machine.running(0, "boot"):
+        system = System(kernel, machine, litmus.processes, litmus.config)
+        for knob, number in litmus.ksm.items():
+            system.set(knob, number)
+    _declare_children(system, litmus)
+    for step in litmus.setup:
+        run_step(system, step)
+    machine.observer = None
+    flows = [
+        Flow(cpu, tuple(call for step in steps for call in calls_of(system, step)))
+        for cpu, steps in sorted(litmus.cpus.items())
+    ]
+    closing = tuple(call for step in litmus.finally_ for call in calls_of(system, step))
+    if closing or not flows:
+        flows.append(Flow(0, closing, last=bool(flows)))
+    return Scenario(machine, tuple(flows), lambda: check_truths(system), recorder.events)
+
+
+def _declare_children(system: System, litmus: Litmus) -> None:
+    for step in every_step(litmus):
+        if step.op == "fork":
+            system.declare(step.args["child"])
+
+
+def every_step(litmus: Litmus) -> list[Step]:
+    """All steps of a litmus, block after block."""
+    blocks = [litmus.setup, *litmus.cpus.values(), litmus.finally_]
+    return [step for block in blocks for step in block]
+
+
+def check_steps(litmus: Litmus) -> None:
+    """Raise InputError for a step that this version of the model does not have."""
+    for step in every_step(litmus):
+        method = getattr(System, step.op, None)
+        if method is None:
+            message = f"{step.op} is not modelled yet: leave the step out"
+            raise InputError(message, step.place)
+        if step.op == "madvise" and step.args["advice"] in (
+            "free",
+            "wipeonfork",
+            "cold",
+            "pageout",
+        ):
+            message = f"madvise {step.args['advice']} is later than these kernels: leave it out"
+            raise InputError(message, step.place)
+
+
+def operation(system: System, step: Step) -> Callable[[], Any]:
+    """The step as a function without operands."""
+    method = getattr(system, step.op)
+    operands = {key: item for key, item in step.args.items() if key != "fail"}
+    if "p" in inspect.signature(method).parameters:
+        operands["p"] = step.process
+    return lambda: method(**operands)
+
+
+def task_of(step: Step) -> str:
+    """Who does a step."""
+    return DAEMONS.get(step.op) or step.process or "kernel"
+
+
+def run_step(system: System, step: Step, cpu: int = 0) -> int:
+    """Do a step in order; its result, 0 or a negative error number."""
+    with system.machine.running(cpu, task_of(step)) as context:
+        context.fail_at = step.args.get("fail", 0)
+        return int(operation(system, step)())
+
+
+def calls_of(system: System, step: Step) -> list[Call]:
+    """The calls that a step is made of, for the checker.
+
+    A migration, reclaim or walk is of the frame that is there when the concurrent part begins, as
+    compaction and reclaim look at frames, not at processes.
+    """
+    task, fail = task_of(step), step.args.get("fail", 0)
+    if step.op == "scan":
+        passes = step.args.get("k", 1)
+        return [Call(task, "scan", system.scan_step, repeat=True, fail=fail)] * passes
+    if step.op in ("migrate", "reclaim", "walk"):
+        return [
+            call
+            for number in range(step.args.get("n", 1))
+            for call in _frame_calls(system, step, number)
+        ]
+    return [Call(task, step.op, operation(system, step), fail=fail)]
+
+
+def _frame_calls(system: System, step: Step, number: int) -> list[Call]:
+    assert step.process is not None and isinstance(system.machine, TracedMachine)
+    task, fail = task_of(step), step.args.get("fail", 0)
+    with system.machine.observing():
+        page = system.page_at(step.process, step.args["at"] + number)
+    if step.op == "migrate":
+        return _migration(system, page, task, fail)
+    method = getattr(system, f"{step.op}_page")
+    return [Call(task, step.op, lambda: method(page), fail=fail)]
+
+
+def _migration(system: System, page: Any, task: str, fail: int) -> list[Call]:
+    """migrate_pages() of one page, each of its passes a call, so that a pass forgets the others."""
+    passes = [
+        Call(
+            task,
+            "migrate",
+            partial(system.migrate_pass, page, number >= FORCE_FROM_PASS),
+            skip=MIGRATE_PASSES - number,
+            fail=fail,
+        )
+        for number in range(MIGRATE_PASSES)
+    ]
+    isolate = Call(task, "isolate", partial(system.isolate, page), skip=MIGRATE_PASSES + 1)
+    putback = Call(task, "putback", partial(system.putback, page))
+    return [isolate, *passes, putback]

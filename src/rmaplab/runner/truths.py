@@ -1,0 +1,194 @@
+"""The truths that a state at rest must keep, held against a brute-force look at everything.
+
+1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone.
+(4, the locks, is the machines' own.) Nothing here runs kernel code: structures are only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rmaplab.kernel import contents
+from rmaplab.kernel.mm_types import PAGE_MAPPING_KSM, PAGE_SHIFT
+from rmaplab.kernel.pgtable import Pte, is_migration_entry
+from rmaplab.machine import (
+    KernelStateError,
+    atomic_read,
+    list_for_each_entry,
+    pgd_addresses,
+    pte_get,
+    pte_offset_map,
+    rb_items,
+)
+from rmaplab.runner.system import System
+
+EVERYWHERE = 1 << 60
+
+
+def check_truths(system: System) -> None:
+    """Raise KernelStateError where a truth does not hold."""
+    mapped = _mappings(system)
+    for pfn, entries in mapped.items():
+        _found(system, system.kernel.pfn_to_page(pfn), entries)
+    for name, mm in system.processes():
+        _private(system, name, mm)
+    _reachable(system, mapped)
+
+
+def entries_of(mm: Any) -> Iterator[tuple[int, Any]]:
+    """All page table entries of an address space that are not empty."""
+    for address in pgd_addresses(mm.pgd, 0, EVERYWHERE):
+        ptep = pte_offset_map(mm.pgd, address)
+        entry = pte_get(ptep) if ptep is not None else None
+        if entry is not None:
+            yield address, entry
+
+
+# 1: every mapping is found
+
+
+def _mappings(system: System) -> dict[int, list[tuple[Any, int]]]:
+    """By frame: every page table entry that maps it."""
+    found: dict[int, list[tuple[Any, int]]] = {}
+    for name, mm in system.processes():
+        for address, entry in entries_of(mm):
+            if is_migration_entry(entry):
+                where = f"page {address >> PAGE_SHIFT} of {name}"
+                raise KernelStateError(
+                    "missed-mapping", f"a migration entry is left at {where}", mm
+                )
+            if isinstance(entry, Pte) and not entry.special:
+                found.setdefault(entry.pfn, []).append((mm, address))
+    return found
+
+
+def _found(system: System, page: Any, entries: list[tuple[Any, int]]) -> None:
+    walked = list(walk(system, page))
+    if walked is not None and page.mapping is not None and page.mapping[1] is None:
+        return  # a page that KSM merged with nobody: no list leads to it
+    name = system.machine.name_of(page)
+    where = ", ".join(_where(system, *entry) for entry in entries)
+    if len(walked) != len(set(walked)):
+        raise KernelStateError("missed-mapping", f"a walk of {name} visits an entry twice", page)
+    if set(walked) != set(entries):
+        message = f"{name} is mapped at {where}; its reverse map finds {len(walked)} of these"
+        raise KernelStateError("missed-mapping", message, page)
+    count = atomic_read(page._mapcount) + 1
+    if count != len(entries):
+        message = f"{name} is mapped {len(entries)} times, its _mapcount says {count}"
+        raise KernelStateError("missed-mapping", message, page)
+
+
+def _where(system: System, mm: Any, address: int) -> str:
+    return f"page {address >> PAGE_SHIFT} of {system.name_of_mm(mm)}"
+
+
+def walk(system: System, page: Any) -> Iterator[tuple[Any, int]]:
+    """The entries that map a page, as its reverse map leads to them."""
+    if page.mapping is None or page.mapping[1] is None:
+        return
+    tags, target = page.mapping
+    if tags & PAGE_MAPPING_KSM:
+        yield from _walk_ksm(system, page, target)
+        return
+    for avc in list_for_each_entry(target.head):
+        vma = avc.vma
+        address = vma.vm_start + ((page.index - vma.vm_pgoff) << PAGE_SHIFT)
+        if vma.vm_start <= address < vma.vm_end and _maps(system, vma.vm_mm, address, page):
+            yield vma.vm_mm, address
+
+
+def _walk_ksm(system: System, page: Any, stable_node: Any) -> Iterator[tuple[Any, int]]:
+    """A KSM page's: each item's own mm first, then those forked from it since; once each."""
+    seen: set[tuple[Any, int]] = set()
+    for item in list_for_each_entry(stable_node.hlist):
+        address = item.address & ~0xFFF
+        for avc in list_for_each_entry(item.anon_vma.head):
+            vma = avc.vma
+            place = (vma.vm_mm, address)
+            inside = vma.vm_start <= address < vma.vm_end
+            if inside and place not in seen and _maps(system, *place, page):
+                seen.add(place)
+                yield place
+
+
+def _maps(system: System, mm: Any, address: int, page: Any) -> bool:
+    ptep = pte_offset_map(mm.pgd, address)
+    entry = pte_get(ptep) if ptep is not None else None
+    return (
+        isinstance(entry, Pte)
+        and not entry.special
+        and entry.pfn == system.kernel.page_to_pfn(page)
+    )
+
+
+# 2: private memory is private
+
+
+def _private(system: System, name: str, mm: Any) -> None:
+    shadow = dict(system.shadow(name))
+    for address, entry in entries_of(mm):
+        expected = shadow.pop(address, contents.ZERO)
+        if isinstance(entry, Pte):
+            actual = system.contents_of(entry)
+            if actual != expected:
+                page = address >> PAGE_SHIFT
+                message = (
+                    f"{name} wrote {contents.label(expected)} to page {page}"
+                    f" and finds {contents.label(actual)}"
+                )
+                raise KernelStateError("wrong-data", message, mm)
+    for address, expected in shadow.items():
+        if expected != contents.ZERO and _has_vma(mm, address):
+            page = address >> PAGE_SHIFT
+            message = f"{name} wrote {contents.label(expected)} to page {page} and it is gone"
+            raise KernelStateError("wrong-data", message, mm)
+
+
+def _has_vma(mm: Any, address: int) -> bool:
+    return any(vma.vm_start <= address < vma.vm_end for vma in rb_items(mm.mm_rb))
+
+
+# 3: what nobody can reach is gone
+
+
+def _reachable(system: System, mapped: dict[int, list[tuple[Any, int]]]) -> None:
+    """Complain, as kmemleak does, about objects that no pointer leads to any more."""
+    seen: dict[int, Any] = {}
+    todo = [*system.machine.statics(), *(mm for _, mm in system.processes())]
+    while todo:
+        item = todo.pop()
+        if id(item) in seen or not hasattr(item, "fields"):
+            continue
+        seen[id(item)] = item
+        todo.extend(system.machine.references(item))
+    for cache in system.machine.caches:
+        for item in cache.live():
+            if cache is system.kernel.page_cachep:
+                reached = system.kernel.page_to_pfn(item) in mapped
+            else:
+                reached = id(item) in seen
+            if not reached:
+                _leaked(system, item)
+
+
+def _leaked(system: System, item: Any) -> None:
+    counts = [
+        f"{name} {atomic_read(getattr(item, name))}"
+        for name, field in item.fields.items()
+        if field.least is not None
+    ]
+    detail = f" ({', '.join(counts)})" if counts else ""
+    message = f"{system.machine.name_of(item)} is allocated and nobody can reach it{detail}"
+    raise KernelStateError("leak", message, item)
+
+
+def tree_matches_list(mm: Any) -> bool:
+    """Whether an address space has the same VMAs in its tree as on its list, in order."""
+    listed = []
+    vma = mm.mmap
+    while vma is not None:
+        listed.append(vma)
+        vma = vma.vm_next
+    return listed == list(rb_items(mm.mm_rb))
