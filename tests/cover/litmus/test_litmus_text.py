@@ -124,7 +124,9 @@ def test_a_name_alone_is_a_litmus_with_process_a() -> None:
         ("A: swap_in 0", {"at": 0, "n": 1}),
         ("A: migrate 0", {"at": 0, "n": 1}),
         ("A: reclaim 0", {"at": 0, "n": 1}),
-        ("A: walk 5", {"at": 5}),
+        ("A: walk 5", {"at": 5, "n": 1}),
+        ("A: pin 0", {"at": 0, "n": 1}),
+        ("A: unpin 0 2", {"at": 0, "n": 2}),
     ],
 )
 def test_operands_have_the_names_and_defaults_of_cases(line: str, args: dict[str, Any]) -> None:
