@@ -30,6 +30,9 @@ class Contents(NamedTuple):
     word: int
     odd: tuple[tuple[int, int], ...] = ()
 
+    def __str__(self) -> str:
+        return "".join([str(self.word), *(f"@{offset}={byte}" for offset, byte in self.odd)])
+
 
 ZERO = Contents(0)
 
@@ -109,7 +112,7 @@ def calc_checksum(contents: Contents) -> int:
 
 def label(contents: Contents) -> str:
     """The word, then `@offset=value` for each odd byte: `5@100=9`."""
-    return str(contents.word) + "".join(f"@{offset}={byte}" for offset, byte in contents.odd)
+    return str(contents)
 
 
 def _jhash_mix(a: int, b: int, c: int) -> tuple[int, int, int]:

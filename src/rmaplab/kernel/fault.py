@@ -8,7 +8,7 @@ holds the lock of the entries for that, which no processor does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from rmaplab.kernel.base import KernelBase
 from rmaplab.kernel.contents import ZERO
@@ -24,6 +24,9 @@ from rmaplab.machine import (
     spin_unlock,
     up_read,
 )
+
+#: What a try at an access gives when the instruction is to be run again: the return from a fault.
+RETRY: Final[Any] = True
 
 
 class Fault(KernelBase):
@@ -48,15 +51,30 @@ class Fault(KernelBase):
 
     def user_write(self, mm: Any, address: int, contents_of: Callable[[Any], Any]) -> int:
         """A store by the user: the page gets `contents_of` what it held; 0 or an error."""
-
-        def store(entry: Pte) -> None:
-            page = self.pfn_to_page(entry.pfn)
-            page.contents = contents_of(page.contents)
-
-        return int(self.user_access(mm, address, True, store) or 0)
+        done = RETRY
+        while done is RETRY:
+            done = self.user_write_once(mm, address, contents_of)
+        return int(done)
 
     def user_read(self, mm: Any, address: int) -> Any:
         """A load by the user: the contents of the page, or an error (a negative int)."""
+        got = RETRY
+        while got is RETRY:
+            got = self.user_read_once(mm, address)
+        return got
+
+    def user_write_once(self, mm: Any, address: int, contents_of: Callable[[Any], Any]) -> Any:
+        """One try at a store, with one fault if it needs one: 0, an error, or RETRY."""
+
+        def store(entry: Pte) -> int:
+            page = self.pfn_to_page(entry.pfn)
+            page.contents = contents_of(page.contents)
+            return 0
+
+        return self.user_access(mm, address, True, store)
+
+    def user_read_once(self, mm: Any, address: int) -> Any:
+        """One try at a load, with one fault if it needs one: contents, an error, or RETRY."""
         return self.user_access(
             mm,
             address,
@@ -65,20 +83,20 @@ class Fault(KernelBase):
         )
 
     def user_access(self, mm: Any, address: int, write: bool, use: Callable[[Pte], Any]) -> Any:
-        """Use the entry that allows an access, after as many faults as that takes; or an error."""
-        while True:
-            ptep = pte_offset_map(mm.pgd, address)
-            entry = None
-            if ptep is not None:
-                spin_lock(mm.page_table_lock)
-                entry = pte_get(ptep)
-                if isinstance(entry, Pte) and entry.young and (entry.write or not write):
-                    used = use(entry)
-                    spin_unlock(mm.page_table_lock)
-                    return used
-                spin_unlock(mm.page_table_lock)
-            err = self.do_page_fault(mm, address, write)
-            if err:
-                return err
-            if ptep is not None and is_migration_entry(entry) and pte_get(ptep) == entry:
-                pte_wait_while(ptep, entry)  # until then the fault would come back again and again
+        """Use the entry if it allows the access, else fault once: what comes of it, or RETRY."""
+        ptep = pte_offset_map(mm.pgd, address)
+        entry = None
+        if ptep is not None:
+            spin_lock(mm.page_table_lock)
+            entry = pte_get(ptep)
+            allowed = isinstance(entry, Pte) and entry.young and (entry.write or not write)
+            used = use(entry) if allowed else RETRY
+            spin_unlock(mm.page_table_lock)
+            if allowed:
+                return used
+        err = self.do_page_fault(mm, address, write)
+        if err:
+            return err
+        if ptep is not None and is_migration_entry(entry) and pte_get(ptep) == entry:
+            pte_wait_while(ptep, entry)  # until then the fault would come back again and again
+        return RETRY

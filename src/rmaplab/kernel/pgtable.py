@@ -14,12 +14,21 @@ class Pte(NamedTuple):
     young: bool = True
     special: bool = False
 
+    def __str__(self) -> str:
+        if self.special:
+            return "zero page"
+        bits = ("write", self.write), ("dirty", self.dirty), ("young", self.young)
+        return " ".join([f"frame {self.pfn}", *(word for word, bit in bits if bit)])
+
 
 class MigrationEntry(NamedTuple):
     """An entry that waits for a page under migration."""
 
     pfn: int
     write: bool = False
+
+    def __str__(self) -> str:
+        return f"migrating frame {self.pfn}{' write' if self.write else ''}"
 
 
 #: The frame of the kernel's zero page: no frame of the page cache has it.

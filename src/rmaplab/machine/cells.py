@@ -11,6 +11,13 @@ from rmaplab.machine.faults import KernelStateError
 Rule = Callable[..., Any]
 
 
+def key_of(value: Any) -> Any:
+    """What tells a value from others: True is not 1, nor is (True,) the same as (1,)."""
+    if isinstance(value, tuple):
+        return type(value), tuple(map(key_of, value))
+    return type(value), value
+
+
 class Cell:
     """One unit of shared memory: a field of an object.
 
@@ -18,24 +25,24 @@ class Cell:
     `position` is the cell's place in a state, 0 while it never changed.
     """
 
-    __slots__ = ("current", "label", "number", "numbers", "position", "readers", "values")
+    __slots__ = ("current", "label", "number", "numbers", "position", "users", "values")
 
     def __init__(self, number: int, label: str, initial: Any) -> None:
         self.number = number
         self.label = label
         self.current = initial
-        self.position = 0
-        self.readers: list[Action] = []
+        self.users: list[Action] = []
         self.freeze()
 
     def freeze(self) -> None:
         """Let the current value be number 0."""
+        self.position = 0
         self.values = [self.current]
-        self.numbers = {(type(self.current), self.current): 0}
+        self.numbers = {key_of(self.current): 0}
 
     def intern(self, value: Any) -> int:
         """The number of a value."""
-        key = (type(value), value)
+        key = key_of(value)
         number = self.numbers.get(key)
         if number is None:
             number = self.numbers[key] = len(self.values)
@@ -135,7 +142,7 @@ class Action:
         self.rule = rule
         self.blind = blind
         self.plain = plain
-        self.silent = name in ("pop", "push")
+        self.silent = name in ("pop", "push") or _is_hidden(ref, field)
         watched: list[Cell] = []
         for guard in guards:
             watched.append(guard.life)
@@ -149,8 +156,8 @@ class Action:
         self._set_masks(data)
         self.table: dict[str, Any] = {}
         self.varying: tuple[int, ...] = ()
-        for cell in self.cells:
-            cell.readers.append(self)
+        for cell in (*self.cells, *(cell for cell, _ in blind)):
+            cell.users.append(self)
         self.forget()
 
     def _set_masks(self, data: tuple[Cell, ...]) -> None:
@@ -196,6 +203,12 @@ class Action:
         """The object and field that it is about."""
         name = self.ref.name() if self.ref is not None else ""
         return f"{name}.{self.field}" if self.field and name else name or self.field
+
+
+def _is_hidden(ref: Any, field: str) -> bool:
+    """Whether a field is bookkeeping that no trace shows."""
+    declared = ref.fields.get(field) if ref is not None else None
+    return declared is not None and bool(declared.hidden)
 
 
 class Slot:

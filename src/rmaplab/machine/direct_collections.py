@@ -109,9 +109,10 @@ class DirectListHead(ListHead):
 class DirectTree(Tree):
     """A sorted list of structs."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_items", "owner")
 
     def __init__(self, owner: Any, field: str, declared: Field) -> None:
+        self.owner = owner
         self._items: list[Any] = []
 
     def root(self) -> RbLink:
@@ -171,9 +172,10 @@ class DirectPte(PtePointer):
 class DirectPageTable(PageTable):
     """Page tables as one dictionary: address to entry."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "owner")
 
     def __init__(self, owner: Any, field: str, declared: Field) -> None:
+        self.owner = owner
         self._entries: dict[int, Any] = {}
 
     def allocate(self, address: int) -> PtePointer | None:

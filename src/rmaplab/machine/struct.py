@@ -47,16 +47,25 @@ class Field:
 
     `marked` says why unlocked accesses are intended: they are no data race.
     `least` is the smallest legal value of a reference count (None: not a reference count).
+    `hidden` fields are a checker's own bookkeeping: traces do not show them.
     """
 
     kind: Kind
     initial: Any = None
     marked: str = ""
     least: int | None = None
+    hidden: bool = False
 
 
 #: Marks a field that this version of a struct lost.
 REMOVED: Any = object()
+
+
+#: What the machines' own classes for objects and pointers have: no field can be called so.
+RESERVED = frozenset({
+    "cell", "fields", "generation", "label", "machine", "name", "parts", "read_once", "serial",
+    "slab_index", "slot",
+})  # fmt: skip
 
 
 class StructMeta(type):
@@ -65,6 +74,8 @@ class StructMeta(type):
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> StructMeta:
         """The class without its declarations, which it has as `fields`."""
         own = {key: item for key, item in namespace.items() if isinstance(item, Field)}
+        for key in RESERVED.intersection(own):
+            raise TypeError(f"a field cannot be called `{key}`, in {name}: call it `{key}_`")
         gone = {key for key, item in namespace.items() if item is REMOVED}
         rest = {key: item for key, item in namespace.items() if key not in own and key not in gone}
         rest.setdefault("__slots__", ())
@@ -93,9 +104,9 @@ def pointer(marked: str = "") -> Any:
     return Field(Kind.VALUE, None, marked)
 
 
-def value(initial: T, marked: str = "") -> T:
+def value(initial: T, marked: str = "", hidden: bool = False) -> T:
     """A plain value."""
-    return cast(T, Field(Kind.VALUE, initial, marked))
+    return cast(T, Field(Kind.VALUE, initial, marked, hidden=hidden))
 
 
 def spinlock() -> SpinLock:

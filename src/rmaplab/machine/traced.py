@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent
 
-from rmaplab.machine.cells import Action, Cell, Guard, Rule, Slot
+from rmaplab.machine.cells import Action, Cell, Guard, Rule, Slot, key_of
 from rmaplab.machine.context import RUNNING, Context
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.machine import SLAB_STATIC, KmemCache, Machine
@@ -52,6 +52,8 @@ class TracedMachine(Machine):
         """End the set-up: what is in memory now is where every exploration starts."""
         for cell in self.cells:
             cell.freeze()
+        for action in self._actions.values():
+            action.forget()
 
     @contextmanager
     def observing(self) -> Iterator[None]:
@@ -83,8 +85,7 @@ class TracedMachine(Machine):
         cells = tuple(cell.number for cell in data)
         lives = tuple((guard.life.number, guard.generation) for guard in guards)
         stores = tuple(cell.number for cell, _ in blind)
-        operands = tuple((type(k), k) for k in key)
-        identity = (name, cpu, field, cells, stores, lives, plain, operands)
+        identity = (name, cpu, field, cells, stores, lives, plain, key_of(key))
         found = self._actions.get(identity)
         if found is None:
             flags = written if written is not None else (True,) * len(data)
