@@ -54,10 +54,10 @@ def check(
     scenario.machine.freeze()
     walker = Walker(scenario)
     walk = walker.walk(reduce, limits or Limits(), progress)
-    finding = walk.finding
+    finding = walk.finding or walk.race
     if finding is not None and reduce:
-        finding = walker.walk(False, NEAREST, progress).finding or finding
-    finding = finding or walk.race
+        near = walker.walk(False, NEAREST, progress, race_ends=walk.finding is None)
+        finding = near.finding or (finding if walk.finding else near.race or finding)
     violation = explain(walker, finding) if finding is not None else None
     unfinished = UNDETERMINED if walk.limit else CLEAN
     return Outcome(

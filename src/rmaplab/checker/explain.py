@@ -69,8 +69,11 @@ def explain(walker: Walker, finding: Finding) -> Violation:
     nodes = [walker.node(trace.state, column) for column in finding.pending]
     if not nodes and not finding.at_end and trace.steps:
         nodes = [_faulty(walker, trace)]
-    subject = fault.subject if fault.subject is not None else _subject(trace)
-    steps += tuple(_pending_step(walker, node) for node in nodes if finding.pending)
+    subject = fault.subject
+    if subject is None and not finding.at_end:
+        subject = _subject(trace)
+    if finding.pending:
+        steps += tuple(_pending_step(walker, node) for node in nodes if node.action is not None)
     return Violation(
         kind=fault.kind,
         message=fault.message,
@@ -167,18 +170,19 @@ def _slot(ref: Any) -> Any:
 
 
 def _life(scenario: Scenario, trace: Replay, subject: Any, flows: Any) -> Iterable[LifeEvent]:
-    """The last allocation and the last free of the object's memory."""
+    """The allocation and the free of the object, in this life of its memory."""
     slot = _slot(subject)
     if slot is None or slot.life is None:
         return
-    last: dict[str, LifeEvent] = {}
-    number = slot.life.number
     for event in _events(scenario, trace):
-        if event.cell == number and event.action in ("alloc", "free"):
-            what = "allocated" if event.action == "alloc" else "freed"
+        if event.cell != slot.life.number:
+            continue
+        begins = event.action == "alloc" and event.after == subject.generation
+        ends = event.action == "free" and event.before == subject.generation
+        if begins or ends:
+            what = "allocated" if begins else "freed"
             frames = kernel_frames(event.stack)
-            last[what] = LifeEvent(what, subject.name(), event.cpu, event.task, frames)
-    yield from last.values()
+            yield LifeEvent(what, subject.name(), event.cpu, event.task, frames)
 
 
 def _events(scenario: Scenario, trace: Replay) -> Iterable[SetupEvent]:
@@ -201,19 +205,31 @@ def _events(scenario: Scenario, trace: Replay) -> Iterable[SetupEvent]:
 
 def _ledgers(scenario: Scenario, trace: Replay, subject: Any) -> Iterable[LedgerEntry]:
     """The counts of the object, and of those of its kind that the trace takes or drops."""
-    counts: dict[int, tuple[str, str]] = {}
-    for ref in (subject, *(step.action.ref for step in trace.steps)):
+    if _slot(subject) is None:
+        return
+    events = list(_events(scenario, trace))
+    for ref in dict.fromkeys((subject, *(step.action.ref for step in trace.steps))):
         slot = _slot(ref)
         if slot is None or slot.life is None or slot.cache is not _slot(subject).cache:
             continue
+        lived = _while_alive(events, ref)
         for name, declared in ref.fields.items():
             if declared.kind is Kind.ATOMIC and declared.least is not None:
-                counts.setdefault(ref.cell(name).number, (ref.name(), name))
-    events = list(_events(scenario, trace))
-    for number, (name, field) in counts.items():
-        entry = _ledger(number, name, field, events)
-        if entry.taken or entry.dropped:
-            yield entry
+                entry = _ledger(ref.cell(name).number, ref.name(), name, lived)
+                if entry.taken or entry.dropped:
+                    yield entry
+
+
+def _while_alive(events: list[SetupEvent], ref: Any) -> list[SetupEvent]:
+    """The events from the object's allocation on, until its memory is another object's."""
+    births = [
+        (event.after, place)
+        for place, event in enumerate(events)
+        if event.cell == ref.slot.life.number and event.action == "alloc"
+    ]
+    begin = next((place for life, place in births if life == ref.generation), 0)
+    end = next((place for life, place in births if life == ref.generation + 1), len(events))
+    return events[begin:end]
 
 
 def _ledger(number: int, name: str, field: str, events: list[SetupEvent]) -> LedgerEntry:

@@ -19,19 +19,22 @@ class Futures:
         #: By the second node: whether the first one's action is apart from its future.
         self._apart: dict[Node, dict[Node, bool]] = {}
 
-    def update(self) -> set[Node]:
-        """Bring the masks up to what is known now: the local states of which more is known."""
-        grown: set[Node] = set()
+    def update(self) -> list[Node]:
+        """Bring the masks up to what is known now: the local states of which more is known.
+
+        In an order that is the same in every run, as is then the walk.
+        """
+        grown: dict[Node, None] = {}
         todo = self.tries.fresh
         self.tries.fresh = []
         while todo:
             node = todo.pop()
             if self._grow(node):
-                grown.add(node)
+                grown[node] = None
                 todo.extend(node.predecessors)
         for node in grown:
             self._apart.pop(node, None)
-        return grown
+        return list(grown)
 
     def _grow(self, node: Node) -> bool:
         reads, writes = node.future_reads, node.future_writes
@@ -81,7 +84,9 @@ class Alone:
 
     def _choose(self, nodes: tuple[Node, ...]) -> Node | None:
         for node in nodes:
-            if node.action is not None and self.futures.alone(node, nodes):
+            if node.turns_back or node.action is None:
+                continue
+            if self.futures.alone(node, nodes):
                 chosen: Node | None = node
                 break
         else:

@@ -42,7 +42,7 @@ def replay(walker: Walker, path: tuple[int, ...]) -> Replay | None:
     fault: KernelStateError | None = None
     for column in path:
         node = walker.node(state, column)
-        if fault is not None or node.action is None:
+        if fault is not None or node.action is None or node not in walker.runnable(state):
             return None
         before = _values(walker, state, node.action)
         stepped = walker.step(state, column)
@@ -62,13 +62,19 @@ def shortest(walker: Walker, finding: Finding) -> Replay:
     """The finding's trace, cut to its causal past and with few context switches."""
     whole = replay(walker, finding.path)
     assert whole is not None, "a path of the walk cannot be walked again"
-    everything = list(range(len(whole.steps)))
-    kept = everything if finding.at_end else _causal_past(walker, whole, finding)
+    whole_past = finding.at_end or _after_all_others(walker, whole, finding)
+    kept = list(range(len(whole.steps))) if whole_past else _causal_past(walker, whole, finding)
     order = _few_switches(whole.steps, kept)
     short = replay(walker, tuple(whole.steps[place].node.column for place in order))
     if short is not None and _same(walker, short, whole, finding):
         return short
     return whole
+
+
+def _after_all_others(walker: Walker, whole: Replay, finding: Finding) -> bool:
+    """Whether a flow takes part that begins when all others have finished."""
+    columns = {*finding.pending, *(step.node.column for step in whole.steps[-1:])}
+    return any(walker.last[column] for column in columns)
 
 
 def _same(walker: Walker, short: Replay, whole: Replay, finding: Finding) -> bool:

@@ -14,9 +14,10 @@ from typing import Any
 from greenlet import greenlet
 
 from rmaplab.checker.program import Call, Flow
-from rmaplab.machine.cells import Action
+from rmaplab.machine.cells import Action, key_of
 from rmaplab.machine.context import RUNNING, Context
 from rmaplab.machine.faults import KernelStateError
+from rmaplab.machine.handles import BitLock
 from rmaplab.machine.traced import TracedMachine
 
 #: Greenlets kept parked at most; each holds a stack.
@@ -51,7 +52,7 @@ class Node:
     """A local state of a flow, and the action that it does next.
 
     `future_reads` and `future_writes` are masks of all cells that the flow may yet touch,
-    as far as is known.
+    as far as is known. `turns_back`: a loop begins anew after its action.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Node:
         "predecessors",
         "response",
         "stack",
+        "turns_back",
     )
 
     def __init__(self, column: int, number: int, call: int) -> None:
@@ -83,6 +85,7 @@ class Node:
         self.parked: _Parked | None = None
         self.fault: KernelStateError | None = None
         self.finished = False
+        self.turns_back = False
         self.held: tuple[str, ...] = ()
         self.stack: Stack = ()
         self.predecessors: list[Node] = []
@@ -142,12 +145,14 @@ class Tries:
 
     def child(self, node: Node, response: Any) -> Node:
         """The local state after the node's action was answered with `response`."""
-        key = (type(response), response)
+        key = key_of(response)
         found = node.children.get(key)
         if found is None:
             found = node.children[key] = self._discover(node, response)
             found.predecessors.append(node)
             self.fresh.append(node)
+            begins = found.parent is None and not found.finished
+            node.turns_back |= begins and found.call <= node.call
         return found
 
     def _after(self, column: int, call: int, result: object) -> int:
@@ -217,10 +222,22 @@ class Tries:
         return parked
 
 
+def _let_all_go(context: Context) -> None:
+    """Complain if a call returns with a lock; one in a bit may be another's to release."""
+    if context.rcu:
+        raise KernelStateError("bad-unlock", "the call returns in an RCU read-side section")
+    for lock in context.held:
+        if not isinstance(lock, BitLock):
+            message = f"the call returns with {lock.label()} held"
+            raise KernelStateError("bad-unlock", message, lock.owner, lock.field)
+
+
 def _body(call: Call) -> Any:
     def run() -> _Ended:
         try:
-            return _Ended(call.run(), None, ())
+            result = call.run()
+            _let_all_go(RUNNING.context)
+            return _Ended(result, None, ())
         except KernelStateError as error:
             return _Ended(None, error, _stack_of_error(error))
         except AssertionError:

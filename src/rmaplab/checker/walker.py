@@ -16,7 +16,7 @@ from rmaplab.checker.program import Scenario
 from rmaplab.checker.races import Races
 from rmaplab.checker.reduction import Alone, Futures
 from rmaplab.checker.tries import Node, Tries
-from rmaplab.machine.cells import Action, Cell
+from rmaplab.machine.cells import Action, Cell, key_of
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.rules import BLOCKED
 
@@ -60,11 +60,12 @@ class WidthExceededError(Exception):
 class Effect:
     """What an action does in certain values of its cells."""
 
-    __slots__ = ("changes", "fault", "response")
+    __slots__ = ("changes", "fault", "key", "response")
 
     def __init__(self, changes: Any, response: Any, fault: KernelStateError | None) -> None:
         self.changes = changes
         self.response = response
+        self.key = key_of(response)
         self.fault = fault
 
 
@@ -137,7 +138,7 @@ class Walker:
     def _begin_to_vary(self, cell: Cell) -> None:
         cell.position = self.columns + len(self.varying)
         self.varying.append(cell)
-        for action in cell.readers:
+        for action in cell.users:
             action.forget()
         if cell.position >= self.width:
             raise WidthExceededError
@@ -151,10 +152,9 @@ class Walker:
             return None
         if effect.fault is not None:
             return state, effect.fault
-        response = effect.response
-        child = node.children.get((type(response), response))
+        child = node.children.get(effect.key)
         if child is None:
-            child = self.tries.child(node, response)
+            child = self.tries.child(node, effect.response)
         for position, value in effect.changes:
             state = state[:position] + value + state[position + 1 :]
         state = state[:column] + chr(child.number) + state[column + 1 :]
@@ -168,11 +168,17 @@ class Walker:
 
     # The walk
 
-    def walk(self, reduce: bool, limits: Limits, progress: Progress | None = None) -> Walk:
-        """Walk once from the start; stops at the first hard finding."""
+    def walk(
+        self,
+        reduce: bool,
+        limits: Limits,
+        progress: Progress | None = None,
+        race_ends: bool = False,
+    ) -> Walk:
+        """Walk once from the start; stops at the first hard finding, or at the first race."""
         while True:
             try:
-                return _Search(self, reduce, limits, progress).run()
+                return _Search(self, reduce, limits, progress, race_ends).run()
             except WidthExceededError:
                 continue
 
@@ -192,6 +198,9 @@ class Walker:
                 self.scenario.check_end()
         except KernelStateError as fault:
             return fault
+        finally:
+            for cell in machine.cells:
+                cell.current = cell.values[0]
         return None
 
 
@@ -199,12 +208,18 @@ class _Search:
     """One walk: its frontier, and where each state was first reached from."""
 
     def __init__(
-        self, walker: Walker, reduce: bool, limits: Limits, progress: Progress | None
+        self,
+        walker: Walker,
+        reduce: bool,
+        limits: Limits,
+        progress: Progress | None,
+        race_ends: bool,
     ) -> None:
         self.walker = walker
         self.reduce = reduce
         self.limits = limits
         self.progress = progress
+        self.race_ends = race_ends
         self.result = Walk()
         self.end = time.monotonic() + limits.seconds
         self.origin: dict[str, tuple[str, int] | None] = {}
@@ -222,14 +237,17 @@ class _Search:
         return self.result
 
     def _going_on(self) -> bool:
-        return self.result.finding is None and not self.result.limit
+        return not self._found() and not self.result.limit
+
+    def _found(self) -> bool:
+        return bool(self.result.finding or (self.race_ends and self.result.race))
 
     def _levels(self, level: list[str]) -> None:
         while level and self._going_on():
             following: list[str] = []
             for state in level:
                 self._expand(state, following)
-                if self.result.finding is not None:
+                if self._found():
                     break
             self.result.depth += 1
             self._look_at_limits(following)
@@ -249,11 +267,14 @@ class _Search:
         if not nodes:
             self._finish(state)
             return
+        if self._wrong_at_once(state, nodes):
+            return
         self._look_for_races(state, nodes)
         if self.reduce and len(nodes) > 1:
             together = tuple(nodes)
             alone = self.alone.candidate(together)
-            if alone is not None and self._try(state, alone, following):
+            gone = alone is not None and self._try(state, alone, following)
+            if gone and not alone.turns_back:
                 self.alone.note(together, state)
                 return
         moved = False
@@ -291,6 +312,14 @@ class _Search:
         fault = self.walker.check_end(state)
         if fault is not None:
             self.result.finding = Finding(fault, self._path(state), at_end=True)
+
+    def _wrong_at_once(self, state: str, nodes: list[Node]) -> bool:
+        """Whether a flow goes wrong before it touches anything: its first call may."""
+        for node in nodes:
+            if node.fault is not None:
+                self.result.finding = Finding(node.fault, self._path(state), (node.column,))
+                return True
+        return False
 
     def _deadlock(self, state: str, nodes: list[Node]) -> None:
         waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]

@@ -58,6 +58,11 @@ class Progress:
             f"{frontier:,} queued, depth {depth:,}"
         )
 
+    def count(self, done: int, planned: int) -> None:
+        """Tell how many checks are done."""
+        if self._live:
+            self._draw(f"{done} of {planned} checks done")
+
     def done(self) -> None:
         """Take the line away, so that what is printed next starts clean."""
         if self._drawn:

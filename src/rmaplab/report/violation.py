@@ -36,6 +36,15 @@ def render_violation(result: Result, width: int = 100, keep: Keep | None = None)
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
+def render_diagram(result: Result, width: int = 100, keep: Keep | None = None) -> str:
+    """The heading and the diagram alone."""
+    violation = result.outcome.violation
+    if violation is None:
+        raise ValueError(f"{result.litmus} on {result.kernel} is {result.verdict}: no violation")
+    blocks = [[*heading(violation), *_context(result, violation)], diagram(violation, width, keep)]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
 def _context(result: Result, violation: Violation) -> list[str]:
     lines = [violation.message] if violation.message else []
     wanted = "as expected" if result.as_expected else f"expected {result.expected or 'clean'}"
