@@ -10,11 +10,12 @@ from typing import Any
 from rmaplab.checker.check import SetupRecorder
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.errors import InputError
+from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
 from rmaplab.machine.traced import TracedMachine
-from rmaplab.runner.system import System
+from rmaplab.runner.system import Access, System
 from rmaplab.runner.truths import check_truths
 
 #: Who does a step that no process does.
@@ -75,6 +76,8 @@ def check_steps(litmus: Litmus) -> None:
         if method is None:
             message = f"{step.op} is not modelled yet: leave the step out"
             raise InputError(message, step.place)
+        if step.op == "pin" and step not in litmus.setup:
+            raise InputError("pages are pinned in the set-up: move `pin` there", step.place)
         if step.op == "madvise" and step.args["advice"] in (
             "free",
             "wipeonfork",
@@ -122,7 +125,34 @@ def calls_of(system: System, step: Step) -> list[Call]:
             for number in range(step.args.get("n", 1))
             for call in _frame_calls(system, step, number)
         ]
+    if step.op in ("write", "poke", "read", "fault"):
+        return _access_calls(system, step, task, fail)
     return [Call(task, step.op, operation(system, step), fail=fail)]
+
+
+def _access_calls(system: System, step: Step, task: str, fail: int) -> list[Call]:
+    """The tries at each page: a fault is a kernel entry of its own, so each is a call."""
+    operands = {key: item for key, item in step.args.items() if key != "fail"}
+    accesses = system.accesses(step.op, **operands)
+    return [
+        Call(
+            task,
+            step.op,
+            partial(_try_access, system, task, access),
+            repeat=True,
+            skip=len(accesses) - 1 - access.number,
+            fail=fail,
+        )
+        for access in accesses
+    ]
+
+
+def _try_access(system: System, task: str, access: Access) -> bool | None:
+    """True to try again, False after an error, which ends the step."""
+    done = system.try_access(task, access)
+    if done is RETRY:
+        return True
+    return False if done else None
 
 
 def _frame_calls(system: System, step: Step, number: int) -> list[Call]:

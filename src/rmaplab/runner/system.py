@@ -5,12 +5,14 @@ Each operation is a method of that name; it returns 0 or a negative error number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rmaplab.kernel import contents, madvise
+from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
-from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_SHIFT, PAGE_SIZE, VM_READ, VM_WRITE
+from rmaplab.kernel.mm_types import EFAULT, EINVAL, ENOMEM, PAGE_SHIFT, VM_READ, VM_WRITE
 from rmaplab.kernel.pgtable import Pte
 from rmaplab.kernel.rmap import SWAP_AGAIN
 from rmaplab.machine import (
@@ -44,12 +46,42 @@ class Task(Struct):
     """A process of the scenario. `shadow` is its memory as if nothing were ever shared."""
 
     mm: Any = pointer()
-    shadow: Any = value((), marked="of the checker, not of the kernel")
+    shadow: Any = value((), marked="of the checker, not of the kernel", hidden=True)
 
 
 def address_of(page: int) -> int:
     """The address of a page of the scenario."""
     return BASE + (page << PAGE_SHIFT)
+
+
+def page_of(address: int) -> int:
+    """The page of the scenario at an address."""
+    return (address - BASE) >> PAGE_SHIFT
+
+
+@dataclass(frozen=True)
+class Access:
+    """An access of a process to one page, the `number`-th of its operation."""
+
+    op: str
+    page: int
+    number: int
+    operands: Mapping[str, Any]
+
+    @property
+    def stores(self) -> bool:
+        """Whether it is a store."""
+        return self.op in ("write", "poke") or bool(self.operands.get("write"))
+
+    def new(self, old: Any) -> Any:
+        """What the page holds after it."""
+        held = contents.ZERO if old is None else old
+        if self.op == "write":
+            words = self.operands.get("cs")
+            return contents.fill(words[self.number] if words else self.operands["c"])
+        if self.op == "poke":
+            return contents.poke(held, self.operands["off"], self.operands["v"])
+        return held
 
 
 class System:
@@ -65,6 +97,7 @@ class System:
         self.machine = machine
         self.kernel = kernel(machine, **(config or {}))
         self.tasks: dict[str, Any] = {}
+        self._pinned: dict[tuple[str, int], Any] = {}
         for name in processes:
             self.start(name)
         if self.kernel.CONFIG_KSM:
@@ -182,20 +215,37 @@ class System:
         task = self.tasks[p]
         task.shadow = tuple((a, held) for a, held in task.shadow if not start <= a < end)
 
-    def _change(self, p: str, at: int, n: int, new: Callable[[int, Any], Any]) -> int:
-        """Store into pages, and into the shadow what got stored."""
+    def accesses(self, op: str, at: int, n: int = 1, **operands: Any) -> list[Access]:
+        """The accesses to pages that an operation is made of, in order."""
+        if op == "write" and operands.get("cs"):
+            n = len(operands["cs"])
+        return [Access(op, at + number, number, operands) for number in range(n)]
+
+    def try_access(self, p: str, access: Access) -> bool | int:
+        """Try to access a page, with one fault if that is needed; True if it is to be tried again.
+
+        What got stored also goes into the shadow.
+        """
         task = self.tasks[p]
-        shadow = dict(task.shadow)
-        error = 0
-        for number in range(n):
-            address = address_of(at) + number * PAGE_SIZE
-            change = _Change(number, new)
-            error = self.kernel.user_write(task.mm, address, change)
-            if error:
-                break
-            shadow[address] = new(number, shadow.get(address, contents.ZERO))
-        task.shadow = tuple(sorted(shadow.items()))
-        return error
+        address = address_of(access.page)
+        if not access.stores:
+            got = self.kernel.user_read_once(task.mm, address)
+            return got if got is RETRY or isinstance(got, int) else 0
+        done = self.kernel.user_write_once(task.mm, address, access.new)
+        if done is not RETRY and not done:
+            shadow = dict(task.shadow)
+            shadow[address] = access.new(shadow.get(address))
+            task.shadow = tuple(sorted(shadow.items()))
+        return bool(done) if done is RETRY else int(done)
+
+    def _access(self, op: str, p: str, at: int, n: int, **operands: Any) -> int:
+        for access in self.accesses(op, at, n, **operands):
+            done = RETRY
+            while done is RETRY:
+                done = self.try_access(p, access)
+            if done:
+                return int(done)
+        return 0
 
     def write(
         self,
@@ -207,26 +257,19 @@ class System:
         low: bool = False,
     ) -> int:
         """Fill pages with words. (`low` asks a real kernel for low frames: nothing to do here.)"""
-        words = tuple(cs) or (c,) * n
-        return self._change(p, at, len(words), lambda number, _: contents.fill(words[number]))
+        return self._access("write", p, at, n, c=c, cs=cs)
 
     def poke(self, p: str, at: int, n: int = 1, off: int = 0, v: int = 0) -> int:
         """Store one byte in each page."""
-        return self._change(p, at, n, lambda _, old: contents.poke(old, off, v))
+        return self._access("poke", p, at, n, off=off, v=v)
 
     def read(self, p: str, at: int, n: int = 1) -> int:
         """Load a byte of each page."""
-        for number in range(n):
-            got = self.kernel.user_read(self.tasks[p].mm, address_of(at + number))
-            if isinstance(got, int):
-                return got
-        return 0
+        return self._access("read", p, at, n)
 
     def fault(self, p: str, at: int, n: int = 1, write: bool = False) -> int:
         """Fault pages in without changing them."""
-        if write:
-            return self._change(p, at, n, lambda _, old: old)
-        return self.read(p, at, n)
+        return self._access("fault", p, at, n, write=write)
 
     # The kernel's own activities
 
@@ -242,9 +285,11 @@ class System:
         return 0
 
     def unmerge_all(self) -> int:
-        """run = 2, then 0, then 1 again: the daemon goes on."""
+        """run = 2, then 0, then 1 again: the daemon goes on, whatever became of the 2."""
         error = self.kernel.run_store(2)
-        return int(error or self.kernel.run_store(0) or self.kernel.run_store(1))
+        self.kernel.run_store(0)
+        self.kernel.run_store(1)
+        return int(error)
 
     def set(self, knob: str, value: int) -> int:
         """Write a KSM knob."""
@@ -253,7 +298,9 @@ class System:
 
     def isolate(self, page: Any) -> bool:
         """Isolate a page, as compaction does: no mmap_sem is held."""
-        return page is not None and not self.kernel.isolate_lru_page(page)
+        if page is None or self.kernel.migrate_prep():  # nobody would put it back
+            return False
+        return not self.kernel.isolate_lru_page(page)
 
     def migrate_pass(self, page: Any, force: bool) -> bool:
         """One pass of migrate_pages() over an isolated page; whether it wants another."""
@@ -292,6 +339,24 @@ class System:
         """Fragment memory: only a real kernel needs it."""
         return 0
 
+    def pin(self, p: str, at: int, n: int = 1) -> int:
+        """Hold references to pages, as direct I/O does. A litmus does it in its set-up."""
+        for number in range(at, at + n):
+            page = self.page_at(p, number)
+            if page is None:
+                return -EFAULT
+            self.kernel.get_page(page)
+            self._pinned[p, number] = page
+        return 0
+
+    def unpin(self, p: str, at: int, n: int = 1) -> int:
+        """Drop these references, whatever became of the process."""
+        pages = [self._pinned.get((p, number)) for number in range(at, at + n)]
+        for page in pages:
+            if page is not None:
+                self.kernel.put_page(page)
+        return -EINVAL if None in pages else 0
+
     def reclaim_page(self, page: Any) -> int:
         """Isolate a page and look whether it was used, as shrink_active_list does."""
         if page is None or self.kernel.isolate_lru_page(page):
@@ -306,7 +371,11 @@ class System:
         return next((ret for ret in results if ret), 0)
 
     def walk_page(self, page: Any) -> int:
-        """A reverse map walk of an isolated, locked page: no entry may be visited twice."""
+        """A reverse map walk of an isolated, locked page: no entry may be visited twice.
+
+        Only in a merged page it may: what was forked from an rmap_item's mm is visited for that
+        item, and again for its own once ksmd has been there.
+        """
         if page is None or self.kernel.isolate_lru_page(page):
             return -EBUSY
         self.kernel.lock_page(page)
@@ -319,9 +388,8 @@ class System:
         mm = vma.vm_mm
         if self.kernel.page_check_address(page, mm, address, True) is not None:
             spin_unlock(mm.page_table_lock)
-            if (mm, address) in visited:
-                number = (address - BASE) >> PAGE_SHIFT
-                message = f"the walk visits the entry of page {number} in one mm twice"
+            if (mm, address) in visited and not self.kernel.PageKsm(page):
+                message = f"the walk visits the entry of page {page_of(address)} in one mm twice"
                 raise KernelStateError("missed-mapping", message, page)
             visited.append((mm, address))
         return SWAP_AGAIN
@@ -330,14 +398,3 @@ class System:
         """Walk the reverse map of pages."""
         results = [self.walk_page(self.page_at(p, at + number)) for number in range(n)]
         return next((ret for ret in results if ret), 0)
-
-
-class _Change:
-    """What a store makes of a page: compares equal to another that does the same."""
-
-    def __init__(self, number: int, new: Callable[[int, Any], Any]) -> None:
-        self.number = number
-        self.new = new
-
-    def __call__(self, old: Any) -> Any:
-        return self.new(self.number, contents.ZERO if old is None else old)

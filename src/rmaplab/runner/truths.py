@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from rmaplab.kernel import contents
@@ -21,19 +22,30 @@ from rmaplab.machine import (
     pte_offset_map,
     rb_items,
 )
-from rmaplab.runner.system import System
+from rmaplab.runner.system import System, page_of
 
 EVERYWHERE = 1 << 60
 
 
 def check_truths(system: System) -> None:
     """Raise KernelStateError where a truth does not hold."""
+    for error in broken_truths(system):
+        raise error
+
+
+def broken_truths(system: System) -> Iterator[KernelStateError]:
+    """Every page, process or cache for which a truth does not hold, one error each."""
     mapped = _mappings(system)
-    for pfn, entries in mapped.items():
-        _found(system, system.kernel.pfn_to_page(pfn), entries)
-    for name, mm in system.processes():
-        _private(system, name, mm)
-    _reachable(system, mapped)
+    checks = [
+        *(partial(_found, system, system.kernel.pfn_to_page(p), mapped[p]) for p in mapped),
+        *(partial(_private, system, name, mm) for name, mm in system.processes()),
+        partial(_reachable, system, mapped),
+    ]
+    for check in checks:
+        try:
+            check()
+        except KernelStateError as error:
+            yield error
 
 
 def entries_of(mm: Any) -> Iterator[tuple[int, Any]]:
@@ -54,7 +66,7 @@ def _mappings(system: System) -> dict[int, list[tuple[Any, int]]]:
     for name, mm in system.processes():
         for address, entry in entries_of(mm):
             if is_migration_entry(entry):
-                where = f"page {address >> PAGE_SHIFT} of {name}"
+                where = f"page {page_of(address)} of {name}"
                 raise KernelStateError(
                     "missed-mapping", f"a migration entry is left at {where}", mm
                 )
@@ -81,7 +93,7 @@ def _found(system: System, page: Any, entries: list[tuple[Any, int]]) -> None:
 
 
 def _where(system: System, mm: Any, address: int) -> str:
-    return f"page {address >> PAGE_SHIFT} of {system.name_of_mm(mm)}"
+    return f"page {page_of(address)} of {system.name_of_mm(mm)}"
 
 
 def walk(system: System, page: Any) -> Iterator[tuple[Any, int]]:
@@ -133,7 +145,7 @@ def _private(system: System, name: str, mm: Any) -> None:
         if isinstance(entry, Pte):
             actual = system.contents_of(entry)
             if actual != expected:
-                page = address >> PAGE_SHIFT
+                page = page_of(address)
                 message = (
                     f"{name} wrote {contents.label(expected)} to page {page}"
                     f" and finds {contents.label(actual)}"
@@ -141,7 +153,7 @@ def _private(system: System, name: str, mm: Any) -> None:
                 raise KernelStateError("wrong-data", message, mm)
     for address, expected in shadow.items():
         if expected != contents.ZERO and _has_vma(mm, address):
-            page = address >> PAGE_SHIFT
+            page = page_of(address)
             message = f"{name} wrote {contents.label(expected)} to page {page} and it is gone"
             raise KernelStateError("wrong-data", message, mm)
 
@@ -155,13 +167,16 @@ def _has_vma(mm: Any, address: int) -> bool:
 
 def _reachable(system: System, mapped: dict[int, list[tuple[Any, int]]]) -> None:
     """Complain, as kmemleak does, about objects that no pointer leads to any more."""
-    seen: dict[int, Any] = {}
-    todo = [*system.machine.statics(), *(mm for _, mm in system.processes())]
+    roots = [*system.machine.statics(), *(mm for _, mm in system.processes())]
+    live = {id(item) for item in roots}
+    live.update(id(item) for cache in system.machine.caches for item in cache.live())
+    seen: set[int] = set()
+    todo = roots
     while todo:
         item = todo.pop()
-        if id(item) in seen or not hasattr(item, "fields"):
+        if id(item) in seen or id(item) not in live:  # nothing is reached through freed memory
             continue
-        seen[id(item)] = item
+        seen.add(id(item))
         todo.extend(system.machine.references(item))
     for cache in system.machine.caches:
         for item in cache.live():

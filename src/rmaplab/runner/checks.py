@@ -1,0 +1,142 @@
+"""Many checks: each litmus on each kernel, on all cores, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+from rmaplab.checker.check import check
+from rmaplab.checker.verdict import UNDETERMINED, Outcome, Result, Violation
+from rmaplab.checker.walker import Limits, Progress
+from rmaplab.litmus.model import Litmus
+from rmaplab.machine.faults import KernelStateError
+from rmaplab.runner.choice import NamedKernel, expected
+from rmaplab.runner.scenario import build
+
+
+@dataclass(frozen=True)
+class Check:
+    """One litmus on one kernel."""
+
+    litmus: Litmus
+    kernel: NamedKernel
+    expected: str | None
+
+
+#: What a worker is given by number: classes of the user's own file cannot be sent to it.
+_CHECKS: list[Check] = []
+_HOW: list[tuple[Limits, bool]] = []
+
+
+def plan(collection: Sequence[Litmus], kernels: Sequence[NamedKernel]) -> list[Check]:
+    """All pairs; InputError where an expectation names no kernel."""
+    return [
+        Check(litmus, kernel, expected(litmus, kernel.name))
+        for litmus in collection
+        for kernel in kernels
+    ]
+
+
+def run_check(
+    todo: Check, limits: Limits, reduce: bool = True, progress: Progress | None = None
+) -> Result:
+    """Do one check."""
+    gc.disable()  # a walk allocates much and leaves no cycles
+    try:
+        outcome = _explore(todo, limits, reduce, progress)
+    finally:
+        gc.enable()
+        gc.collect()
+    return Result(todo.litmus.name, todo.kernel.name, outcome, todo.expected)
+
+
+def _explore(todo: Check, limits: Limits, reduce: bool, progress: Progress | None) -> Outcome:
+    try:
+        scenario = build(todo.litmus, todo.kernel.kernel)
+    except KernelStateError as fault:
+        return _setup_fault(todo, fault)
+    return check(scenario, limits, reduce, progress)
+
+
+def _setup_fault(todo: Check, fault: KernelStateError) -> Outcome:
+    """The set-up itself goes wrong: check it as what one CPU does, to have the trace."""
+    moved = replace(todo.litmus, setup=(), cpus={0: todo.litmus.setup}, finally_=())
+    try:
+        outcome = check(build(moved, todo.kernel.kernel))
+    except KernelStateError:
+        outcome = None
+    if outcome is None or outcome.violation is None or outcome.violation.kind != fault.kind:
+        violation = Violation(fault.kind, f"in the set-up: {fault.message}")
+        return Outcome(fault.kind, False, 0, 0, 0.0, violation)
+    message = f"in the set-up: {outcome.violation.message}"
+    return replace(outcome, violation=replace(outcome.violation, message=message))
+
+
+def run_checks(
+    checks: Sequence[Check],
+    limits: Limits,
+    reduce: bool = True,
+    jobs: int = 0,
+    progress: Callable[[Check], Progress] | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Do all checks on `jobs` processes (0: one a core): numbers and results as they come."""
+    workers = min(jobs or os.cpu_count() or 1, len(checks))
+    if workers <= 1:
+        for number, todo in enumerate(checks):
+            told = progress(todo) if progress is not None else None
+            yield number, run_check(todo, limits, reduce, told)
+        return
+    _CHECKS[:] = checks
+    _HOW[:] = [(limits, reduce)]
+    yield from _on_workers(workers)
+
+
+def _on_workers(workers: int) -> Iterator[tuple[int, Result]]:
+    context = get_context("fork")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
+    try:
+        futures: dict[Future[Result], int] = {
+            pool.submit(_work, number): number for number in _by_length()
+        }
+        for future in as_completed(futures):
+            number = futures[future]
+            try:
+                yield number, future.result()
+            except BrokenProcessPool:
+                yield number, _lost(_CHECKS[number])
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _by_length() -> list[int]:
+    """Scenarios with many flows and steps first: they take longest."""
+
+    def size(number: int) -> int:
+        litmus = _CHECKS[number].litmus
+        return -len(litmus.cpus) * 100 - sum(len(steps) for steps in litmus.cpus.values())
+
+    return sorted(range(len(_CHECKS)), key=size)
+
+
+def _ignore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work(number: int) -> Result:
+    limits, reduce = _HOW[0]
+    return run_check(_CHECKS[number], limits, reduce)
+
+
+def _lost(todo: Check) -> Result:
+    """A worker was killed, for want of memory most likely."""
+    reason = "the process that explored it was killed: is there enough memory?"
+    outcome = Outcome(UNDETERMINED, False, 0, 0, 0.0, reason=reason)
+    return Result(todo.litmus.name, todo.kernel.name, outcome, todo.expected)

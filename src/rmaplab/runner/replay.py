@@ -1,0 +1,306 @@
+"""What a real program did to its memory, done again on a kernel of the history.
+
+A log tells of calls and not of accesses: so each new anonymous page is written once, up to a limit
+per mapping, and a child writes one page of each anonymous VMA after its fork. File and shared
+mappings are VMAs without pages; what execve itself maps is not in a log and is not here; mremap
+is a munmap and an mmap.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rmaplab.kernel import contents, madvise
+from rmaplab.kernel.kernel import Kernel
+from rmaplab.kernel.mm_types import PAGE_MASK, PAGE_SIZE, VM_EXEC, VM_READ, VM_WRITE
+from rmaplab.kernel.munmap import PAGE_ALIGN
+from rmaplab.machine import KernelStateError, down_write, rb_items, up_write
+from rmaplab.runner.run import Wrong, check_all, kernel_name
+from rmaplab.runner.spaces import ReplaySystem, Space, may_be_written
+from rmaplab.runner.strace import (
+    Brk,
+    Event,
+    Exec,
+    Exit,
+    Fork,
+    Madvise,
+    Mmap,
+    Mprotect,
+    Mremap,
+    Munmap,
+    read_strace,
+)
+
+#: Pages written per mapping; the rest of a large one stays untouched.
+MOST_TOUCHED = 64
+
+ADVICE = {
+    f"MADV_{name}": getattr(madvise, f"MADV_{name}")
+    for name in (
+        "NORMAL", "RANDOM", "SEQUENTIAL", "DONTNEED", "DONTFORK", "DOFORK", "MERGEABLE",
+        "UNMERGEABLE",
+    )
+}  # fmt: skip
+#: Kinds of memory that have no pages of the anonymous reverse map, or none of 4 kB.
+BARE_FLAGS = {"MAP_HUGETLB": "huge pages"}
+
+NO_EVENT = "neither changes memory nor makes tasks"
+FAILED = "failed when it was recorded"
+NO_HEAP = "asks where the heap ends"
+UNKNOWN_RANGE = "the log does not show who mapped this"
+NO_ROOM = "these kernels do not map so much, or so high"
+
+
+@dataclass
+class ReplayResult:
+    """What was done. Calls that changed nothing are in `skipped`, by name and reason."""
+
+    log: str
+    kernel: str
+    replayed: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    touched: int = 0
+    untouched: int = 0  # pages beyond the limit per mapping
+    peak: dict[str, int] = field(default_factory=dict)
+    alive: tuple[int, ...] = ()  # tasks without an end in the log
+    violation: Wrong | None = None
+
+
+def replay(
+    log: str | os.PathLike[str], kernel: type[Kernel], touch: bool = True, name: str = ""
+) -> ReplayResult:
+    """Replay a log of strace up to the first wrong state; without `touch` no page is written.
+
+    The truths are checked at every fork, execve and exit, and at the end that nothing is left.
+    InputError if the log is damaged.
+    """
+    path = os.fspath(log)
+    result = ReplayResult(path, name or kernel_name(kernel))
+    strace = read_strace(path)
+    replayer = _Replayer(kernel, result, touch)
+    try:
+        for event in strace:
+            replayer.event(event)
+        replayer.end()
+        result.alive = tuple(sorted(replayer.system.of))
+    except KernelStateError as error:
+        result.violation = Wrong(error.kind, error.message, replayer.number, replayer.text)
+    for call, count in strace.skipped.items():
+        result.skipped[call, NO_EVENT] += count
+    for call, count in strace.failed.items():
+        result.skipped[call, FAILED] += count
+    return result
+
+
+def _name(event: Event) -> str:
+    if isinstance(event, Fork):
+        return "vfork" if event.vfork else "clone" if event.vm_shared else "fork"
+    return "execve" if isinstance(event, Exec) else type(event).__name__.lower()
+
+
+class _Replayer:
+    """Does one event after the other; `system` holds the state."""
+
+    def __init__(self, kernel: type[Kernel], result: ReplayResult, touch: bool) -> None:
+        self.result = result
+        self.touching = touch
+        self.system = ReplaySystem(kernel)
+        self.kernel = self.system.kernel
+        self.counted = {
+            "anon_vma": self.kernel.anon_vma_cachep,
+            "anon_vma_chain": self.kernel.anon_vma_chain_cachep,
+            "vm_area_struct": self.kernel.vm_area_cachep,
+        }
+        self.result.peak = dict.fromkeys(self.counted, 0)
+        self.word = 0
+        self.number = 0  # of the event under way
+        self.text = ""
+        self.calls: dict[type[Event], Callable[[Any], str]] = {
+            Mmap: self.mmap,
+            Munmap: self.munmap,
+            Mprotect: self.mprotect,
+            Brk: self.brk,
+            Madvise: self.madvise,
+            Mremap: self.mremap,
+            Fork: self.fork,
+            Exec: self.execve,
+            Exit: self.exit,
+        }
+
+    def event(self, event: Event) -> None:
+        """Do an event and count it."""
+        self.number += 1
+        self.text = f"{event.pid}: {_name(event)}"
+        with self.system.machine.running(0, str(event.pid)):
+            reason = self.calls[type(event)](event)
+        if reason:
+            self.result.skipped[_name(event), reason] += 1
+        else:
+            self.result.replayed[_name(event)] += 1
+        peak = self.result.peak
+        for name, cache in self.counted.items():
+            peak[name] = max(peak[name], len(cache.live()))
+        if isinstance(event, Fork | Exec | Exit):
+            check_all(self.system)
+
+    def end(self) -> None:
+        """After the last event: when everybody has gone, nothing may be left."""
+        self.text = "the end of the log"
+        check_all(self.system)
+        if self.system.of:
+            return
+        for cache in self.system.machine.caches:
+            for item in cache.live():
+                name = self.system.machine.name_of(item)
+                message = f"every process has exited and {name} is still allocated"
+                raise KernelStateError("leak", message, item)
+
+    # Calls: each gives the reason for which it was not done, empty if it was.
+
+    def mmap(self, event: Mmap) -> str:
+        """A mapping appears where it was then."""
+        space = self.system.space_of(event.pid)
+        return self._map(space, event.address, event.length, event.prot, _backing(event))
+
+    def munmap(self, event: Munmap) -> str:
+        """A range is unmapped."""
+        return self._unmap(self.system.space_of(event.pid), event.address, event.length)
+
+    def mprotect(self, event: Mprotect) -> str:
+        """Rights change; what becomes writable is written."""
+        space = self.system.space_of(event.pid)
+        flags = _vm_flags(event.prot)
+        ret = self.kernel.sys_mprotect(space.mm, event.address, event.length, flags)
+        if ret == 0:
+            self._touch(space, event.address, event.address + PAGE_ALIGN(event.length))
+        return _reason(ret)
+
+    def brk(self, event: Brk) -> str:
+        """The heap ends somewhere else."""
+        space = self.system.space_of(event.pid)
+        heap = space.heap
+        space.heap = (heap[0] if heap else event.address, event.address)
+        if heap is None or heap[1] == event.address:
+            return NO_HEAP
+        old, new = PAGE_ALIGN(heap[1]), PAGE_ALIGN(event.address)
+        if new < old:
+            return self._unmap(space, new, old - new)
+        down_write(space.mm.mmap_sem)
+        ret = self.kernel.do_brk(space.mm, old, new - old)
+        up_write(space.mm.mmap_sem)
+        if ret >= 0:
+            space.forget(old, new)
+            self._touch(space, old, new)
+        return _reason(ret, NO_ROOM)
+
+    def madvise(self, event: Madvise) -> str:
+        """Advice, if these kernels know it."""
+        advice = ADVICE.get(event.advice)
+        if advice is None:
+            return f"{event.advice} is not modelled"
+        space = self.system.space_of(event.pid)
+        ret = self.kernel.sys_madvise(space.mm, event.address, event.length, advice)
+        if advice == madvise.MADV_DONTNEED:
+            space.forget(event.address, event.address + PAGE_ALIGN(event.length))
+        return _reason(ret)
+
+    def mremap(self, event: Mremap) -> str:
+        """The old range goes, or stays empty; one like it appears at the new place."""
+        space = self.system.space_of(event.pid)
+        vma = self.kernel.find_vma(space.mm, event.old)
+        if vma is None or vma.vm_start > event.old:
+            return _reason(-errno.EFAULT)
+        prot, file = vma.vm_flags & (VM_READ | VM_WRITE | VM_EXEC), vma.vm_file
+        if event.old_len and "MREMAP_DONTUNMAP" not in event.flags:
+            reason = self._unmap(space, event.old, event.old_len)
+            if reason:
+                return reason
+        return self._map(space, event.result, event.new_len, prot, file)
+
+    def fork(self, event: Fork) -> str:
+        """A task appears, with the same memory or a copy, of which it writes a little."""
+        if event.vm_shared or event.vfork:
+            self.system.share(event.pid, event.child)
+            return ""
+        space = self.system.copy(event.pid, event.child)
+        if self.touching:
+            for vma in filter(may_be_written, rb_items(space.mm.mm_rb)):
+                self._write(space, vma.vm_start)
+        return ""
+
+    def execve(self, event: Exec) -> str:
+        """The task has an empty address space now."""
+        self.system.fresh(event.pid)
+        return ""
+
+    def exit(self, event: Exit) -> str:
+        """The task is gone."""
+        self.system.leave(event.pid)
+        return ""
+
+    # Parts of calls
+
+    def _map(self, space: Space, address: int, length: int, prot: int, file: str | None) -> str:
+        flags = _vm_flags(prot)
+        ret = self.kernel.sys_mmap(space.mm, address, length, flags, fixed=True, file=file)
+        if ret < 0:
+            return _reason(ret, NO_ROOM)
+        end = address + PAGE_ALIGN(length)
+        space.forget(address, end)
+        self._touch(space, address, end)
+        return ""
+
+    def _unmap(self, space: Space, address: int, length: int) -> str:
+        ret = self.kernel.sys_munmap(space.mm, address, length)
+        if ret == 0:
+            space.forget(address, address + PAGE_ALIGN(length))
+        return _reason(ret, NO_ROOM)
+
+    def _touch(self, space: Space, start: int, end: int) -> None:
+        """Write the first pages of a range that are anonymous and may be written."""
+        if not self.touching:
+            return
+        left = MOST_TOUCHED
+        vma = self.kernel.find_vma(space.mm, start)
+        while vma is not None and vma.vm_start < end:
+            if may_be_written(vma):
+                first, last = max(start & PAGE_MASK, vma.vm_start), min(end, vma.vm_end)
+                pages = (last - first) // PAGE_SIZE
+                count = min(left, pages)
+                for number in range(count):
+                    self._write(space, first + number * PAGE_SIZE)
+                self.result.untouched += pages - count
+                left -= count
+            vma = vma.vm_next
+
+    def _write(self, space: Space, address: int) -> None:
+        """Fill a page with a word that no other page has."""
+        self.word += 1
+        held = contents.fill(self.word)
+        if self.kernel.user_write(space.mm, address, lambda _: held) == 0:
+            space.written[address] = held
+            self.result.touched += 1
+
+
+def _vm_flags(prot: int) -> int:
+    """PROT_READ, PROT_WRITE and PROT_EXEC have the numbers of VM_READ, VM_WRITE and VM_EXEC."""
+    return prot & (VM_READ | VM_WRITE | VM_EXEC)
+
+
+def _backing(event: Mmap) -> str | None:
+    """None for private anonymous memory; else what is mapped instead."""
+    if not event.anonymous:
+        return event.file or "file"
+    if event.shared:
+        return "shared"
+    return next((what for flag, what in BARE_FLAGS.items() if flag in event.flags), None)
+
+
+def _reason(ret: int, why: str = UNKNOWN_RANGE) -> str:
+    """Why a call that worked then does not here."""
+    return "" if ret >= 0 else f"{errno.errorcode.get(-ret, str(-ret))}: {why}"

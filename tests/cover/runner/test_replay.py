@@ -1,0 +1,228 @@
+"""Replays of strace logs: a recorded one, and small ones whose effect is plain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmaplab.errors import InputError
+from rmaplab.history import KERNELS, V2_6_38, SeedV2
+from rmaplab.machine import list_add_tail
+from rmaplab.runner.replay import MOST_TOUCHED, ReplayResult, replay
+from rmaplab.runner.texts import render_replay
+
+PIPELINE = Path(__file__).parents[2] / "data" / "pipeline.strace"
+
+EXEC = '1 execve("/bin/x", ["x"], 0x0 /* 0 vars */) = 0'
+PRIVATE = "MAP_PRIVATE|MAP_ANONYMOUS"
+
+
+def mmap(pid: int, address: int, pages: int, flags: str = PRIVATE, fd: int = -1) -> str:
+    rights = "PROT_READ|PROT_WRITE"
+    return f"{pid} mmap(NULL, {pages * 4096}, {rights}, {flags}, {fd}, 0) = {address:#x}"
+
+
+def fork(pid: int, child: int, flags: str = "SIGCHLD") -> str:
+    return f"{pid} clone(child_stack=NULL, flags={flags}) = {child}"
+
+
+def gone(pid: int) -> str:
+    return f"{pid} +++ exited with 0 +++"
+
+
+@pytest.fixture
+def replayed(tmp_path: Path):
+    """A function from lines to what their replay gives."""
+
+    def do(*lines: str, kernel: Any = V2_6_38, touch: bool = True) -> ReplayResult:
+        path = tmp_path / "log"
+        path.write_text("".join(f"{line}\n" for line in lines))
+        return replay(path, kernel, touch)
+
+    return do
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name != "seed-v2"])
+def test_the_recorded_pipeline_replays_clean(name: str) -> None:
+    result = replay(PIPELINE, KERNELS[name])
+
+    assert result.violation is None
+    assert result.alive == ()
+    assert result.replayed["fork"] == 5
+    assert result.replayed["execve"] == 5
+    assert result.replayed["exit"] == 6
+
+
+def test_every_call_of_the_pipeline_is_counted_once() -> None:
+    result = replay(PIPELINE, V2_6_38)
+    text = PIPELINE.read_text()
+
+    for name in ("mmap", "munmap", "mprotect", "brk"):
+        calls = text.count(f"  {name}(")
+        skipped = sum(count for (call, _), count in result.skipped.items() if call == name)
+        assert result.replayed[name] + skipped == calls
+
+
+def test_the_pipeline_shows_the_underflow_of_the_seed() -> None:
+    result = replay(PIPELINE, SeedV2)
+
+    assert result.violation is not None
+    assert result.violation.kind == "refcount-underflow"
+    assert result.violation.text == "8903: exit"
+    assert "refcount-underflow in step 80 (8903: exit): external_refcount" in render_replay(result)
+
+
+def test_without_a_write_there_is_nothing_to_go_wrong() -> None:
+    result = replay(PIPELINE, SeedV2, touch=False)
+
+    assert result.violation is None
+    assert (result.touched, result.peak["anon_vma"]) == (0, 0)
+    assert result.peak["vm_area_struct"] > 0
+
+
+def test_a_page_is_written_once_up_to_the_limit_per_mapping(replayed) -> None:
+    result = replayed(EXEC, mmap(1, 0x10000000, 100), gone(1))
+
+    assert (result.touched, result.untouched) == (MOST_TOUCHED, 100 - MOST_TOUCHED)
+    assert result.peak == {"anon_vma": 1, "anon_vma_chain": 1, "vm_area_struct": 1}
+
+
+def test_a_forked_child_writes_a_page_of_each_vma(replayed) -> None:
+    """Root and child: two anon_vmas and three chain entries for the VMA, as on a real kernel."""
+    lines = EXEC, mmap(1, 0x10000000, 4), fork(1, 2), gone(2), gone(1)
+
+    result = replayed(*lines)
+
+    assert result.touched == 4 + 1
+    assert result.peak == {"anon_vma": 2, "anon_vma_chain": 3, "vm_area_struct": 2}
+    assert result.replayed["fork"] == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [("CLONE_VM|CLONE_THREAD|CLONE_SIGHAND", "clone"), ("CLONE_VM|CLONE_VFORK|SIGCHLD", "vfork")],
+)
+def test_threads_and_vfork_share_the_memory(replayed, flags: str, name: str) -> None:
+    lines = EXEC, mmap(1, 0x10000000, 2), fork(1, 2, flags), mmap(2, 0x20000000, 2)
+
+    result = replayed(*lines, "1 munmap(0x20000000, 8192) = 0", gone(2), gone(1))
+
+    assert result.violation is None
+    assert result.replayed[name] == 1
+    assert result.touched == 4
+    assert result.peak["anon_vma"] == 2
+
+
+def test_an_exec_after_vfork_leaves_the_parent_its_memory(replayed) -> None:
+    lines = (
+        EXEC,
+        mmap(1, 0x10000000, 2),
+        fork(1, 2, "CLONE_VM|CLONE_VFORK|SIGCHLD"),
+        EXEC.replace("1", "2", 1),
+        mmap(2, 0x10000000, 3),
+        fork(1, 3),
+        *(gone(pid) for pid in (2, 3, 1)),
+    )
+
+    result = replayed(*lines)
+
+    assert result.violation is None
+    assert result.touched == 2 + 3 + 1
+    assert result.alive == ()
+
+
+def test_file_and_shared_mappings_have_no_pages(replayed) -> None:
+    shared = mmap(1, 0x20000000, 2, "MAP_SHARED|MAP_ANONYMOUS")
+    huge = mmap(1, 0x30000000, 512, f"{PRIVATE}|MAP_HUGETLB")
+
+    result = replayed(EXEC, mmap(1, 0x10000000, 2, "MAP_PRIVATE", 3), shared, huge, gone(1))
+
+    assert result.touched == 0
+    assert result.peak == {"anon_vma": 0, "anon_vma_chain": 0, "vm_area_struct": 3}
+
+
+def test_the_heap_grows_and_shrinks(replayed) -> None:
+    def brk(end: int) -> str:
+        return f"1 brk(NULL) = {end:#x}"
+
+    result = replayed(EXEC, *map(brk, (0x5000000, 0x5004000, 0x5001000, 0x5003000)), gone(1))
+
+    assert result.replayed["brk"] == 3
+    assert result.touched == 4 + 2
+    assert list(result.skipped) == [("brk", "asks where the heap ends")]
+
+
+def test_what_becomes_writable_is_written(replayed) -> None:
+    reserve = f"1 mmap(NULL, 16384, PROT_NONE, {PRIVATE}, -1, 0) = 0x10000000"
+    commit = "1 mprotect(0x10001000, 8192, PROT_READ|PROT_WRITE) = 0"
+
+    assert replayed(EXEC, reserve, gone(1)).touched == 0
+    assert replayed(EXEC, reserve, commit, gone(1)).touched == 2
+
+
+def test_mremap_moves_the_mapping(replayed) -> None:
+    moved = "1 mremap(0x10000000, 8192, 16384, MREMAP_MAYMOVE) = 0x20000000"
+
+    result = replayed(EXEC, mmap(1, 0x10000000, 2), moved, gone(1))
+
+    assert result.violation is None
+    assert result.touched == 2 + 4
+    assert result.peak["vm_area_struct"] == 1
+
+
+def test_skipped_calls_are_counted_with_their_reason(replayed) -> None:
+    unknown = "1 mprotect(0x70000000, 4096, PROT_READ) = 0"
+    later = "1 madvise(0x10000000, 4096, MADV_FREE) = 0"
+    known = "1 madvise(0x10000000, 4096, MADV_DONTNEED) = 0"
+    failed = "1 munmap(0x1, 4096) = -1 EINVAL (Invalid argument)"
+
+    result = replayed(
+        EXEC, mmap(1, 0x10000000, 2), unknown, later, known, failed, "1 wait4(-1) = 2", gone(1)
+    )
+
+    assert dict(result.skipped) == {
+        ("mprotect", "ENOMEM: the log does not show who mapped this"): 1,
+        ("madvise", "MADV_FREE is not modelled"): 1,
+        ("munmap", "failed when it was recorded"): 1,
+        ("wait4", "neither changes memory nor makes tasks"): 1,
+    }
+    assert result.replayed["madvise"] == 1
+
+
+def test_a_process_without_an_end_is_told(replayed) -> None:
+    result = replayed(EXEC, mmap(1, 0x10000000, 2), fork(1, 2), gone(1))
+
+    assert (result.violation, result.alive) == (None, (2,))
+    assert "no end in the log: 2" in render_replay(result)
+    assert "nothing is left" not in render_replay(result)
+
+
+def test_a_leak_is_found_at_the_end(replayed) -> None:
+    class Keeps(V2_6_38):
+        """Frees no chain entry, but keeps it where it can be reached."""
+
+        def anon_vma_chain_free(self, anon_vma_chain: Any) -> None:
+            list_add_tail(anon_vma_chain.same_vma, self.ksm.mm_slots_hash)
+
+    result = replayed(EXEC, mmap(1, 0x10000000, 1), gone(1), kernel=Keeps)
+
+    assert result.violation is not None
+    assert (result.violation.kind, result.violation.text) == ("leak", "the end of the log")
+
+
+def test_a_damaged_log_is_refused(replayed) -> None:
+    with pytest.raises(InputError):
+        replayed(EXEC, "this is no line of strace's")
+
+
+def test_a_replay_reads_as_text(replayed) -> None:
+    text = render_replay(replayed(EXEC, mmap(1, 0x10000000, 70), gone(1)))
+
+    assert text.split("\n", 1)[1] == (
+        "\nreplayed:\n    1  execve\n    1  exit\n    1  mmap\n\n"
+        "pages written: 64, and 6 left alone in large mappings\n"
+        "most at one time: 1 anon_vma, 1 anon_vma_chain, 1 vm_area_struct\n"
+        "\nevery truth holds and nothing is left\n"
+    )

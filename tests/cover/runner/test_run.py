@@ -1,0 +1,288 @@
+"""Runs in order: against what a real kernel showed, and up to the first wrong state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmaplab.errors import InputError
+from rmaplab.history import KERNELS, V2_6_34, V2_6_38, SeedV2
+from rmaplab.litmus.model import Litmus
+from rmaplab.litmus.reader import read_file, read_text
+from rmaplab.runner.run import Difference, kernel_name, run, verify
+from rmaplab.runner.texts import render_difference, render_run, run_document
+
+CASES = Path(__file__).parents[2] / "cases"
+FIELDS = ("ret", "pages", "frames", "bytes", "changed", "ksm", "vmas", "smaps", "proc_ksm")
+
+#: Recorded on 6.18; these hold in every field on every kernel here.
+HOLD = (
+    "cow_child_writes",
+    "cow_last_owner_after_exit",
+    "ksm_ltp01_small",
+    "ksm_two_processes",
+    "mprotect_split_join",
+)
+
+
+class ChecksumFirst(V2_6_38):
+    """d58a361b0350 "mm/ksm: don't waste time searching stable tree for fast changing page"."""
+
+    def cmp_and_merge_page(self, page: Any, rmap_item: Any) -> None:
+        checksum = self.calc_checksum(page)
+        if self.page_stable_node(page) is None and rmap_item.oldchecksum != checksum:
+            self.remove_rmap_item_from_tree(rmap_item)
+            rmap_item.oldchecksum = checksum
+            return
+        super().cmp_and_merge_page(page, rmap_item)
+
+
+def recorded(name: str) -> Litmus:
+    return read_file(CASES / f"{name}.json")
+
+
+def differing_fields(litmus: Litmus, kernel: type[V2_6_34]) -> dict[str, int]:
+    """Each field that differs, with the first step where it does."""
+    result = run(litmus, kernel)
+    assert result.violation is None
+    alone = {field: tuple(name for name in FIELDS if name != field) for field in FIELDS}
+    found = {field: verify(result, replace(litmus, drop=drop)) for field, drop in alone.items()}
+    return {field: one.step for field, one in found.items() if one is not None}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("name", HOLD)
+def test_a_recorded_case_holds_in_every_field(name: str, kernel: str) -> None:
+    litmus = recorded(name)
+    result = run(litmus, KERNELS[kernel])
+
+    assert result.violation is None
+    assert len(result.observations) == len(litmus.observations)
+    assert verify(result, litmus) is None
+
+
+def test_a_compaction_of_the_model_moves_every_page_each_time() -> None:
+    """A real one moves low frames up and then has nothing to do: step 18 of the record."""
+    litmus = recorded("fork_tree_move")
+
+    assert differing_fields(litmus, V2_6_38) == {"changed": 18}
+
+
+def test_a_changed_page_joins_a_stable_one_a_pass_earlier_than_since_6_11() -> None:
+    """2.6 searches the stable tree before it looks at the checksum."""
+    litmus = recorded("ksm_break_by_write")
+
+    found = differing_fields(litmus, V2_6_38)
+
+    assert set(found.values()) == {13}
+    assert set(found) == {"pages", "frames", "changed", "ksm", "smaps", "proc_ksm"}
+    assert differing_fields(litmus, ChecksumFirst) == {}
+
+
+@pytest.mark.parametrize("name", [name for name in HOLD if name.startswith("ksm")])
+def test_the_order_of_6_11_changes_no_other_case(name: str) -> None:
+    assert differing_fields(recorded(name), ChecksumFirst) == {}
+
+
+def test_a_step_that_is_not_modelled_is_refused_with_its_place() -> None:
+    with pytest.raises(InputError, match="mremap is not modelled yet") as caught:
+        run(recorded("mremap_move_part_after_fork"), V2_6_38)
+    with pytest.raises(InputError, match="madvise free is later") as other:
+        run(read_text("litmus x\nsetup\n A: mmap 0\n A: madvise 0 free\n", "x.litmus"), V2_6_38)
+
+    assert str(caught.value.place).endswith("mremap_move_part_after_fork.json")
+    assert str(other.value.place).startswith("x.litmus:4")
+
+
+def test_scan_is_that_many_passes() -> None:
+    steps = "setup\n A: mmap 0 2\n A: write 0 2 = 5\n A: madvise 0 2 mergeable\n"
+
+    one = run(read_text(f"litmus x\n{steps} ksmd: scan\n"), V2_6_38)
+    two = run(read_text(f"litmus x\n{steps} ksmd: scan 2\n"), V2_6_38)
+
+    assert one.observations[-1]["ksm"]["pages_volatile"] == 2
+    assert two.observations[-1]["ksm"]["pages_sharing"] == 1
+
+
+def test_blocks_run_one_after_the_other() -> None:
+    text = (
+        "litmus x\nsetup\n A: mmap 0\n A: write 0 = 1\n A: fork B\nCPU0\n A: write 0 = 2\n"
+        "CPU1\n B: write 0 = 3\nfinally\n A: exit\n"
+    )
+
+    result = run(read_text(text), V2_6_38)
+
+    assert result.texts[-3:] == ["A: write 0 = 2", "B: write 0 = 3", "A: exit"]
+    assert [seen["changed"] for seen in result.observations[3:]] == [{"A": [[0, 1]]}, {}, {}]
+    assert result.observations[-1]["bytes"] == {"B": [[0, 1, "3"]]}
+
+
+def test_a_wrong_state_ends_the_run() -> None:
+    text = "litmus x\nsetup\n A: mmap 0\n A: write 0 = 1\n A: exit\n"
+
+    result = run(read_text(text), SeedV2)
+
+    assert result.violation is not None
+    assert (result.violation.kind, result.violation.step) == ("refcount-underflow", 3)
+    assert len(result.observations) == 2
+    assert "refcount-underflow in step 3 (A: exit): external_refcount" in render_run(result)
+    assert run_document(result)["violation"]["text"] == "A: exit"
+
+
+def test_a_truth_that_fails_after_a_step_ends_the_run() -> None:
+    class Loses(V2_6_38):
+        def page_dup_rmap(self, page: Any) -> None:
+            pass
+
+    text = "litmus x\nsetup\n A: mmap 0\n A: write 0 = 1\n A: fork B\n"
+
+    result = run(read_text(text), Loses)
+
+    assert result.violation is not None
+    assert (result.violation.kind, result.violation.step) == ("missed-mapping", 3)
+    assert len(result.observations) == 3
+
+
+def test_a_tree_unlike_the_list_is_a_wrong_state() -> None:
+    class LosesVma(V2_6_38):
+        def _vma_link_list(self, mm: Any, vma: Any, prev: Any) -> None:
+            if mm.mmap is None:
+                super()._vma_link_list(mm, vma, prev)
+
+    result = run(read_text("litmus x\nsetup\n A: mmap 0\n A: mmap 4\n"), LosesVma)
+
+    assert result.violation is not None
+    assert (result.violation.kind, result.violation.step) == ("bug-on", 2)
+
+
+def test_a_pinned_page_of_nobody_is_no_leak_until_it_is_let_go() -> None:
+    text = (
+        "litmus x\nprocesses A B\nsetup\n A: mmap 0\n A: write 0 = 1\n A: pin 0\n A: exit\n"
+        " B: mmap 0\n A: unpin 0\n"
+    )
+
+    assert run(read_text(text), V2_6_38).violation is None
+
+
+def changed_case(name: str, path: list[Any], value: Any, **fields: Any) -> Litmus:
+    """A recorded case with one part of its observations replaced."""
+    document = json.loads((CASES / f"{name}.json").read_text()) | fields
+    part = document["expect"]
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    return replace(
+        recorded(name),
+        observations=tuple(document["expect"]),
+        unstable=tuple((step, field, tuple(keys)) for step, field, keys in document["unstable"]),
+        drop=tuple(document.get("drop", ())),
+    )
+
+
+def test_the_first_difference_is_told() -> None:
+    litmus = changed_case("cow_child_writes", [4, "pages", "B"], [[0, 4, "own"]])
+
+    difference = verify(run(litmus, V2_6_38), litmus)
+
+    got = [[0, 2, "own"], [2, 1, "f0"], [3, 1, "f1"]]
+    assert difference == Difference(5, "B: write 0 = 10", "pages", "B", [[0, 4, "own"]], got)
+    assert render_difference(difference) == (
+        "step 5 (B: write 0 = 10): pages of B: expected 0-3: own, got 0-1: own, 2: f0, 3: f1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ([2, "ret"], "ENOMEM", "step 3 (A: fork B): ret: expected ENOMEM, got 0"),
+        (
+            [2, "frames", "f0", "maps"],
+            3,
+            "step 3 (A: fork B): frames f0: expected maps 3, slots 2, got maps 2, slots 2",
+        ),
+        (
+            [1, "changed", "A"],
+            [[0, 1]],
+            "step 2 (A: write 0 = 1 2 3 4): changed of A: expected 0, got nothing",
+        ),
+        (
+            [3, "ksm", "pages_shared"],
+            1,
+            "step 4 (B: write 0 2 = 9): ksm pages_shared: expected 1, got 0",
+        ),
+        ([3, "changed"], {}, "step 4 (B: write 0 2 = 9): changed of B: expected nothing, got 0-1"),
+    ],
+)
+def test_a_difference_reads_as_a_line(path: list[Any], value: Any, told: str) -> None:
+    litmus = changed_case("cow_child_writes", path, value)
+
+    difference = verify(run(litmus, V2_6_38), litmus)
+
+    assert difference is not None
+    assert render_difference(difference) == told
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"unstable": [[4, "pages", ["B"]]]},
+        {"unstable": [[4, "pages", []]]},
+        {"drop": ["pages"]},
+    ],
+)
+def test_what_is_unstable_or_dropped_is_not_compared(fields: dict[str, Any]) -> None:
+    litmus = changed_case("cow_child_writes", [4, "pages", "B"], [], **fields)
+
+    assert verify(run(litmus, V2_6_38), litmus) is None
+
+
+def test_another_process_of_an_unstable_field_is_compared() -> None:
+    litmus = changed_case("cow_child_writes", [4, "pages", "B"], [], unstable=[[4, "pages", ["A"]]])
+
+    assert verify(run(litmus, V2_6_38), litmus) is not None
+
+
+def test_nothing_to_verify_against_is_the_users_mistake() -> None:
+    litmus = read_text("litmus x\nsetup\n A: mmap 0\n", "x.litmus")
+
+    with pytest.raises(InputError, match="take a case that has `expect`"):
+        verify(run(litmus, V2_6_38), litmus)
+
+
+def test_a_document_has_the_observations_and_the_difference() -> None:
+    litmus = changed_case("cow_child_writes", [0, "ret"], 1)
+    result = run(litmus, V2_6_38)
+
+    document = json.loads(json.dumps(run_document(result, verify(result, litmus))))
+
+    assert document["litmus"] == "cow_child_writes"
+    assert document["kernel"] == "v2.6.38"
+    assert document["steps"] == json.loads((CASES / "cow_child_writes.json").read_text())["expect"]
+    assert document["difference"]["expected"] == 1
+    assert "violation" not in document
+
+
+def test_the_text_has_a_block_for_each_step() -> None:
+    text = "litmus x\nsetup\n A: mmap 0 2\n A: write 0 = 1\n A: fork B\n B: read 9\n B: exit\n"
+
+    assert render_run(run(read_text(text), V2_6_38)) == (
+        "x on v2.6.38\n"
+        "\n  1  A: mmap 0 2\n     A  pages 0-1: none, 9: none\n        vmas 0-1: rw\n"
+        "\n  2  A: write 0 = 1\n     A  pages 0: own, 1: none, 9: none\n        bytes 0: 1\n"
+        "\n  3  A: fork B\n     A  pages 0: f0, 1: none, 9: none\n"
+        "     B  pages 0: f0, 1: none, 9: none\n        bytes 0: 1\n        vmas 0-1: rw\n"
+        "     frames  f0 maps 2, slots 2\n"
+        "\n  4  B: read 9 -> EFAULT\n"
+        "\n  5  B: exit\n     A  pages 0: own, 1: none, 9: none\n     B  is gone\n"
+        "     frames  nothing\n"
+    )
+
+
+def test_a_kernel_is_called_by_its_release() -> None:
+    assert kernel_name(V2_6_38) == "v2.6.38"
+    assert kernel_name(SeedV2) == "seed-v2"
+    assert kernel_name(ChecksumFirst) == "ChecksumFirst"
