@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from rmaplab.runner.choice import NamedKernel
 
 EXIT_EXPECTED, EXIT_VIOLATION, EXIT_INPUT, EXIT_UNDETERMINED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE, as of a program that the signal ends
 
 KERNEL_HELP = "A release, a commit, root-lock, seed-v2, or FILE.py:Class. May be repeated."
 
 
 class Commands(click.Group):
-    """Turns bad input into one line and exit status 2."""
+    """Turns bad input into one line and exit status 2, and an interruption into 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -32,9 +33,23 @@ class Commands(click.Group):
         except InputError as error:
             click.echo(f"rmaplab: {error}", err=True)
             ctx.exit(EXIT_INPUT)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(EXIT_VIOLATION)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except SystemExit as error:  # never a pass: only a user's kernel calls it in here
+            click.echo(f"rmaplab: the kernel's code calls sys.exit({error.code})", err=True)
+            ctx.exit(EXIT_INPUT)
+        except OSError as error:
+            ctx.exit(_unwritten(error))
+
+
+def _unwritten(error: OSError) -> int:
+    """What is left in the buffer of standard output goes nowhere, or Python complains at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
+        return EXIT_CLOSED_PIPE
+    click.echo(f"rmaplab: {error}", err=True)
+    return EXIT_INPUT
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,14 +113,14 @@ def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool])
 
     from rmaplab.litmus.shipped import shipped
     from rmaplab.runner.checks import plan
-    from rmaplab.runner.choice import find_kernel, find_litmus, matrix_kernels
+    from rmaplab.runner.choice import find_all, find_kernel, matrix_kernels
     from rmaplab.runner.scenario import check_steps
 
-    collection = [find_litmus(name) for name in names] if names else shipped()
+    collection = find_all(names) if names else shipped()
     collection = [replace(each, config={**each.config, **config}) for each in collection]
     for each in collection:
         check_steps(each)
-    chosen = [find_kernel(name) for name in kernels]
+    chosen = [find_kernel(name) for name in dict.fromkeys(kernels)]
     return plan(collection, chosen or matrix_kernels(collection) or matrix_kernels(shipped()))
 
 
@@ -139,12 +154,12 @@ def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -
     from rmaplab.report.violation import render_diagram, render_violation
 
     if form == "json":
-        click.echo(render_json(results))
+        click.echo(render_json(results), nl=False)
         return
     if planned == 1:
         for result in results:
             failed = result.outcome.violation is not None
-            click.echo(render_violation(result) if failed else render_clean(result))
+            click.echo(render_violation(result) if failed else render_clean(result), nl=False)
         return
     if diagrams:
         for result in _first_failures(results):
@@ -153,7 +168,7 @@ def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -
         if not result.as_expected and result.outcome.violation is not None:
             click.echo(render_violation(result) + "\n")
     if results:
-        click.echo(render_matrix(results))
+        click.echo(render_matrix(results), nl=False)
 
 
 def _first_failures(results: Sequence[Result]) -> list[Result]:
@@ -198,6 +213,10 @@ def run(
     chosen = find_kernel(kernel)
     if (litmus is None) == (log is None):
         raise InputError("name either a LITMUS or --strace LOG")
+    if log is not None and (switches or verified):
+        raise InputError("a log has neither switches nor observations: leave --config, --verify out")
+    if log is None and no_touch:
+        raise InputError("--no-touch is for --strace LOG: leave it out")
     if log is not None:
         ctx.exit(_replay(log, chosen, not no_touch, form))
     assert litmus is not None
@@ -223,7 +242,7 @@ def _run_in_order(
     if form == "json":
         click.echo(json.dumps(texts.run_document(result, difference)))
     else:
-        click.echo(texts.render_run(result, difference))
+        click.echo(texts.render_run(result, difference), nl=False)
     return EXIT_VIOLATION if result.violation or difference else EXIT_EXPECTED
 
 
@@ -235,7 +254,7 @@ def _replay(log: str, chosen: NamedKernel, touch: bool, form: str) -> int:
     from rmaplab.runner.texts import render_replay
 
     result = replay(log, chosen.kernel, touch, name=chosen.name)
-    click.echo(json.dumps(asdict(result)) if form == "json" else render_replay(result))
+    click.echo(json.dumps(asdict(result)) + "\n" if form == "json" else render_replay(result), nl=False)
     return EXIT_VIOLATION if result.violation else EXIT_EXPECTED
 
 

@@ -6,9 +6,10 @@ import sys
 import time
 from typing import Any
 
+from rmaplab.checker.coverage import Lines
 from rmaplab.checker.explain import explain
+from rmaplab.checker.frames import stack_of
 from rmaplab.checker.program import Scenario, SetupEvent
-from rmaplab.checker.tries import stack_of
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome
 from rmaplab.checker.walker import Limits, Progress, Walker
 from rmaplab.machine.cells import Action
@@ -44,15 +45,18 @@ def check(
     limits: Limits | None = None,
     reduce: bool = True,
     progress: Progress | None = None,
+    cover: bool = False,
 ) -> Outcome:
     """Explore a scenario: its nearest violation, or that it has none, or that a limit was reached.
 
     The reduced walk finds a violation; the full one then finds the nearest, if it is near enough.
     Where the full one gives up, the trace is the reduced one's, cut to its causal past.
+    With `cover` the outcome says which lines of kernel functions were reached.
     """
     begin = time.monotonic()
     scenario.machine.freeze()
-    walker = Walker(scenario)
+    lines = Lines() if cover else None
+    walker = Walker(scenario, lines)
     walk = walker.walk(reduce, limits or Limits(), progress)
     finding = walk.finding or walk.race
     if finding is not None and reduce:
@@ -68,4 +72,5 @@ def check(
         seconds=time.monotonic() - begin,
         violation=violation,
         reason=walk.limit if violation is None else "",
+        coverage=lines.coverage() if lines is not None else (),
     )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
+from rmaplab.checker.frames import Stack, call_path, kernel_frames
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.trace import Replay, Step, shortest
-from rmaplab.checker.tries import Node, Stack
+from rmaplab.checker.tries import Node
 from rmaplab.checker.verdict import (
     Access,
-    Frame,
     LedgerEntry,
     LifeEvent,
     Reference,
@@ -21,30 +20,6 @@ from rmaplab.checker.verdict import (
 from rmaplab.checker.walker import Finding, Walker
 from rmaplab.machine.cells import Cell
 from rmaplab.machine.struct import Kind
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-#: Our own machinery under and around kernel code: no part of a kernel's call stack.
-_HIDDEN = tuple(os.path.join(_PACKAGE, room, "") for room in ("machine", "checker", "runner"))
-
-
-def kernel_frames(stack: Stack) -> tuple[Frame, ...]:
-    """The frames of kernel code, innermost first."""
-    return tuple(
-        Frame(function, f"{_short(file)}:{line}")
-        for function, file, line in stack
-        if not file.startswith(_HIDDEN) and not function.startswith("<")
-    )
-
-
-def _short(file: str) -> str:
-    if file.startswith(_PACKAGE):
-        return os.path.relpath(file, _PACKAGE)
-    return os.path.basename(file)
-
-
-def call_path(stack: Stack) -> str:
-    """`exit_mmap > unlink_anon_vmas > anon_vma_unlink`."""
-    return " > ".join(frame.function for frame in reversed(kernel_frames(stack)))
 
 
 def show(value: Any, cell_field: str = "") -> str:

@@ -7,12 +7,14 @@ or by calling again with the recorded responses.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from types import FrameType
 from typing import Any
 
 from greenlet import greenlet
 
+from rmaplab.checker.coverage import Lines
+from rmaplab.checker.frames import Stack, oops, stack_of, stack_of_error
 from rmaplab.checker.program import Call, Flow
 from rmaplab.machine.cells import Action, key_of
 from rmaplab.machine.context import RUNNING, Context
@@ -22,9 +24,6 @@ from rmaplab.machine.traced import TracedMachine
 
 #: Greenlets kept parked at most; each holds a stack.
 PARKED = 20_000
-
-#: A call stack, innermost first: (function, file, line).
-Stack = tuple[tuple[str, str, int], ...]
 
 
 class _Ended:
@@ -93,30 +92,14 @@ class Node:
         self.future_writes = 0
 
 
-def stack_of(frame: FrameType | None) -> Stack:
-    """The calls of a suspended or current frame, innermost first."""
-    calls = []
-    while frame is not None:
-        calls.append((frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno))
-        frame = frame.f_back
-    return tuple(calls)
-
-
-def _stack_of_error(error: BaseException) -> Stack:
-    calls = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        calls.append((code.co_name, code.co_filename, trace.tb_lineno))
-        trace = trace.tb_next
-    return tuple(reversed(calls))
-
-
 class Tries:
     """The local states of all flows, discovered on demand."""
 
-    def __init__(self, machine: TracedMachine, flows: tuple[Flow, ...]) -> None:
+    def __init__(
+        self, machine: TracedMachine, flows: tuple[Flow, ...], lines: Lines | None = None
+    ) -> None:
         self.machine = machine
+        self._trace = lines.trace if lines is not None else None
         self.flows = flows
         self.nodes: list[list[Node]] = [[] for _ in flows]
         self._roots: dict[tuple[int, int], Node] = {}
@@ -203,10 +186,14 @@ class Tries:
     def _resume(self, parked: _Parked, *response: Any) -> Any:
         RUNNING.context = parked.context
         self.machine.exploring = True
+        if self._trace is not None:
+            sys.settrace(self._trace)
         try:
             return parked.greenlet.switch(*response)
         finally:
             self.machine.exploring = False
+            if self._trace is not None:
+                sys.settrace(None)
 
     def _replay(self, node: Node) -> _Parked:
         """A greenlet brought to a node anew."""
@@ -239,11 +226,10 @@ def _body(call: Call) -> Any:
             _let_all_go(RUNNING.context)
             return _Ended(result, None, ())
         except KernelStateError as error:
-            return _Ended(None, error, _stack_of_error(error))
+            return _Ended(None, error, stack_of_error(error))
         except AssertionError:
             raise  # ours
         except Exception as error:  # kernel code that raises: an oops of the modelled kernel
-            message = f"{type(error).__name__}: {error}"
-            return _Ended(None, KernelStateError("bug-on", message), _stack_of_error(error))
+            return _Ended(None, oops(error), stack_of_error(error))
 
     return run

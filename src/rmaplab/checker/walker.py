@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rmaplab.checker.coverage import Lines
 from rmaplab.checker.program import Scenario
 from rmaplab.checker.races import Races
 from rmaplab.checker.reduction import Alone, Futures
@@ -75,9 +76,9 @@ Progress = Callable[[int, int, int, int], None]
 class Walker:
     """Walks the product of the flows and the memory; tables stay warm between walks."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, lines: Lines | None = None) -> None:
         self.scenario = scenario
-        self.tries = Tries(scenario.machine, scenario.flows)
+        self.tries = Tries(scenario.machine, scenario.flows, lines)
         self.futures = Futures(self.tries)
         self.races = Races()
         self.columns = len(scenario.flows)
@@ -273,8 +274,7 @@ class _Search:
         if self.reduce and len(nodes) > 1:
             together = tuple(nodes)
             alone = self.alone.candidate(together)
-            gone = alone is not None and self._try(state, alone, following)
-            if gone and not alone.turns_back:
+            if alone is not None and self._went_alone(state, alone, following):
                 self.alone.note(together, state)
                 return
         moved = False
@@ -282,6 +282,10 @@ class _Search:
             moved = self._try(state, node, following) or moved
         if not moved:
             self._deadlock(state, nodes)
+
+    def _went_alone(self, state: str, node: Node, following: list[str]) -> bool:
+        """Let one flow go; the others too where its loop begins anew, or they might never."""
+        return self._try(state, node, following) and not node.turns_back
 
     def _try(self, state: str, node: Node, following: list[str]) -> bool:
         stepped = self.walker.step(state, node.column)

@@ -88,7 +88,7 @@ def _run(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ImportError(f"{path} does not run: {type(error).__name__}: {error}") from error
     return module

@@ -70,13 +70,17 @@ def culprit(violation: Violation) -> Access | None:
 
 def site(violation: Violation) -> Frame:
     """The function and the line in which it went wrong."""
-    # A deadlock is where somebody waits, not where somebody last got on.
-    if violation.trace and violation.kind != "deadlock":
+    # A deadlock is where somebody waits, a BUG where it was raised: not where the trace got to.
+    access = culprit(violation)
+    if (
+        access
+        and access.stack
+        and (violation.kind in ("deadlock", "bug-on") or not violation.trace)
+    ):
+        return access.stack[0]
+    if violation.trace:
         last = violation.trace[-1]
         return Frame(innermost(last.call), last.source)
-    access = culprit(violation)
-    if access and access.stack:
-        return access.stack[0]
     return Frame("?", "?")
 
 

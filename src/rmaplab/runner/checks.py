@@ -19,6 +19,13 @@ from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.choice import NamedKernel, expected
 from rmaplab.runner.scenario import build
 
+#: What every verdict rests on; docs/assumptions.md says more.
+ASSUMPTIONS = (
+    "memory is sequentially consistent",
+    "one access to a field, lock, count, list, tree or page table entry is one step",
+    "one lock guards all page table entries of an address space",
+)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -44,24 +51,30 @@ def plan(collection: Sequence[Litmus], kernels: Sequence[NamedKernel]) -> list[C
 
 
 def run_check(
-    todo: Check, limits: Limits, reduce: bool = True, progress: Progress | None = None
+    todo: Check,
+    limits: Limits,
+    reduce: bool = True,
+    progress: Progress | None = None,
+    cover: bool = False,
 ) -> Result:
-    """Do one check."""
+    """Do one check; with `cover` the outcome has the lines of kernel functions reached."""
     gc.disable()  # a walk allocates much and leaves no cycles
     try:
-        outcome = _explore(todo, limits, reduce, progress)
+        outcome = _explore(todo, limits, reduce, progress, cover)
     finally:
         gc.enable()
         gc.collect()
-    return Result(todo.litmus.name, todo.kernel.name, outcome, todo.expected)
+    return Result(todo.litmus.name, todo.kernel.name, outcome, todo.expected, ASSUMPTIONS)
 
 
-def _explore(todo: Check, limits: Limits, reduce: bool, progress: Progress | None) -> Outcome:
+def _explore(
+    todo: Check, limits: Limits, reduce: bool, progress: Progress | None, cover: bool
+) -> Outcome:
     try:
         scenario = build(todo.litmus, todo.kernel.kernel)
     except KernelStateError as fault:
         return _setup_fault(todo, fault)
-    return check(scenario, limits, reduce, progress)
+    return check(scenario, limits, reduce, progress, cover)
 
 
 def _setup_fault(todo: Check, fault: KernelStateError) -> Outcome:
@@ -90,7 +103,7 @@ def run_checks(
     if workers <= 1:
         for number, todo in enumerate(checks):
             told = progress(todo) if progress is not None else None
-            yield number, run_check(todo, limits, reduce, told)
+            yield number, run_check(todo, limits, reduce, told, cover=len(checks) == 1)
         return
     _CHECKS[:] = checks
     _HOW[:] = [(limits, reduce)]

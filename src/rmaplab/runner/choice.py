@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from rmaplab import history
-from rmaplab.errors import InputError
+from rmaplab.errors import InputError, Place
 from rmaplab.history import lookup
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.litmus.model import Litmus
@@ -48,6 +48,17 @@ def find_litmus(name: str) -> Litmus:
         names = ", ".join(close or sorted(known))
         raise InputError(f"there is no file and no shipped litmus `{name}`: there are {names}")
     return known[name]
+
+
+def find_all(names: Sequence[str]) -> list[Litmus]:
+    """Each litmus that is named, once; InputError where two files' have one name."""
+    found: dict[str, Litmus] = {}
+    for litmus in (find_litmus(name) for name in dict.fromkeys(names)):
+        other = found.setdefault(litmus.name, litmus)
+        if other.path != litmus.path:
+            message = f"`{litmus.name}` is also the litmus of {other.path}: rename one"
+            raise InputError(message, Place(litmus.path))
+    return list(found.values())
 
 
 def matrix_kernels(collection: Sequence[Litmus]) -> list[NamedKernel]:

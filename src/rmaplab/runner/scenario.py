@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from rmaplab.checker.check import SetupRecorder
+from rmaplab.checker.frames import oops
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.errors import InputError
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
+from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.traced import TracedMachine
 from rmaplab.runner.system import Access, System
 from rmaplab.runner.truths import check_truths
@@ -39,7 +42,7 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     machine = TracedMachine(cpus, frozenset(litmus.allow))
     recorder = SetupRecorder()
     machine.observer = recorder
-    with machine.running(0, "boot"):
+    with machine.running(0, "boot"), oopses():
         system = System(kernel, machine, litmus.processes, litmus.config)
         for knob, number in litmus.ksm.items():
             system.set(knob, number)
@@ -106,7 +109,19 @@ def run_step(system: System, step: Step, cpu: int = 0) -> int:
     """Do a step in order; its result, 0 or a negative error number."""
     with system.machine.running(cpu, task_of(step)) as context:
         context.fail_at = step.args.get("fail", 0)
-        return int(operation(system, step)())
+        with oopses():
+            return int(operation(system, step)())
+
+
+@contextmanager
+def oopses() -> Iterator[None]:
+    """Kernel code that raises here is a `bug-on` with its place."""
+    try:
+        yield
+    except (KernelStateError, InputError, AssertionError):
+        raise
+    except Exception as error:
+        raise oops(error) from error
 
 
 def calls_of(system: System, step: Step) -> list[Call]:
