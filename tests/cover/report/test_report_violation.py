@@ -65,7 +65,7 @@ def ledger(kind, taken, dropped, final):
         ("lock-order", ["WARNING: possible circular locking dependency detected"]),
         ("missed-mapping", ["BUG: rmap: mapping missed in f"]),
         ("wrong-data", ["BUG: rmap: wrong data in f"]),
-        ("bug-on", ["kernel BUG at kernel/rmap.py:3!"]),
+        ("bug-on", ["kernel BUG at kernel/ksm.py:7!"]),  # where it was raised: STACK's first
         ("sleep-in-atomic", ["BUG: sleeping function called from invalid context in f"]),
     ],
 )
