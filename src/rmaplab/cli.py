@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ class Commands(click.Group):
 
 
 def _unwritten(error: OSError) -> int:
-    """What is left in the buffer of standard output goes nowhere, or Python complains at the end."""
+    """Exit status when the output cannot be written; what is left in the buffer goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if isinstance(error, BrokenPipeError):
         return EXIT_CLOSED_PIPE
@@ -214,7 +213,7 @@ def run(
     if (litmus is None) == (log is None):
         raise InputError("name either a LITMUS or --strace LOG")
     if log is not None and (switches or verified):
-        raise InputError("a log has neither switches nor observations: leave --config, --verify out")
+        raise InputError("--config and --verify are not for --strace LOG: leave them out")
     if log is None and no_touch:
         raise InputError("--no-touch is for --strace LOG: leave it out")
     if log is not None:
@@ -248,13 +247,15 @@ def _run_in_order(
 
 def _replay(log: str, chosen: NamedKernel, touch: bool, form: str) -> int:
     import json
-    from dataclasses import asdict
 
     from rmaplab.runner.replay import replay
-    from rmaplab.runner.texts import render_replay
+    from rmaplab.runner.texts import render_replay, replay_document
 
     result = replay(log, chosen.kernel, touch, name=chosen.name)
-    click.echo(json.dumps(asdict(result)) + "\n" if form == "json" else render_replay(result), nl=False)
+    if form == "json":
+        click.echo(json.dumps(replay_document(result)))
+    else:
+        click.echo(render_replay(result), nl=False)
     return EXIT_VIOLATION if result.violation else EXIT_EXPECTED
 
 

@@ -11,6 +11,8 @@ from rmaplab.machine.faults import KernelStateError
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Our own machinery under and around kernel code: no part of a kernel's call stack.
 _HIDDEN = tuple(os.path.join(_PACKAGE, room, "") for room in ("machine", "checker", "runner"))
+_LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
+_STARTERS = _HIDDEN[1:]
 
 #: A call stack, innermost first: (function, file, line).
 Stack = tuple[tuple[str, str, int], ...]
@@ -39,14 +41,27 @@ def stack_of_error(error: BaseException) -> Stack:
 
 def is_kernel_code(function: str, file: str) -> bool:
     """Whether a function is kernel code: ours, or of the user's own file."""
-    return not file.startswith((*_HIDDEN, "<")) and not function.startswith("<")
+    library = file.startswith(_LIBRARY) and "-packages" not in file
+    return not (library or file.startswith((*_HIDDEN, "<")) or function.startswith("<"))
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether an assertion of our own failed, rather than one in the user's kernel."""
+    stack = stack_of_error(error)
+    return isinstance(error, AssertionError) and not (stack and is_users(stack[0][1]))
+
+
+def is_users(file: str) -> bool:
+    """Whether a source file is not of this package."""
+    return not file.startswith(os.path.join(_PACKAGE, ""))
 
 
 def kernel_frames(stack: Stack) -> tuple[Frame, ...]:
-    """The frames of kernel code, innermost first."""
+    """The frames of kernel code, innermost first; who started the checker is none."""
+    outermost = [place for place, call in enumerate(stack) if call[1].startswith(_STARTERS)]
     return tuple(
         Frame(function, f"{short(file)}:{line}")
-        for function, file, line in stack
+        for function, file, line in stack[: outermost[-1] if outermost else None]
         if is_kernel_code(function, file)
     )
 

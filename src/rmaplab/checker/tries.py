@@ -14,7 +14,7 @@ from typing import Any
 from greenlet import greenlet
 
 from rmaplab.checker.coverage import Lines
-from rmaplab.checker.frames import Stack, oops, stack_of, stack_of_error
+from rmaplab.checker.frames import Stack, is_ours, oops, stack_of, stack_of_error
 from rmaplab.checker.program import Call, Flow
 from rmaplab.machine.cells import Action, key_of
 from rmaplab.machine.context import RUNNING, Context
@@ -227,9 +227,9 @@ def _body(call: Call) -> Any:
             return _Ended(result, None, ())
         except KernelStateError as error:
             return _Ended(None, error, stack_of_error(error))
-        except AssertionError:
-            raise  # ours
         except Exception as error:  # kernel code that raises: an oops of the modelled kernel
+            if is_ours(error):
+                raise
             return _Ended(None, oops(error), stack_of_error(error))
 
     return run

@@ -139,8 +139,10 @@ class DirectCache(KmemCache):
 
     def free(self, item: Any) -> None:
         """Give an object back."""
-        if self._live.pop(item.slab_index, None) is not item:
+        number = item.slab_index
+        if self._live.get(number) is not item:
             raise KernelStateError("double-free", f"a second free of {item.label}", item)
+        del self._live[number]
         if not self.flags & SLAB_STATIC:
             item.__class__ = self._freed
         self._free.append(item)

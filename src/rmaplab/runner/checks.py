@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from itertools import count
 from multiprocessing import get_context
+from multiprocessing.sharedctypes import RawArray
+from typing import Any
 
 from rmaplab.checker.check import check
 from rmaplab.checker.verdict import UNDETERMINED, Outcome, Result, Violation
@@ -18,6 +21,10 @@ from rmaplab.litmus.model import Litmus
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.choice import NamedKernel, expected
 from rmaplab.runner.scenario import build
+
+#: Looking for garbage after each check costs a third of the matrix's time.
+COLLECT_EVERY = 10
+_DONE = count(1)
 
 #: What every verdict rests on; docs/assumptions.md says more.
 ASSUMPTIONS = (
@@ -39,6 +46,9 @@ class Check:
 #: What a worker is given by number: classes of the user's own file cannot be sent to it.
 _CHECKS: list[Check] = []
 _HOW: list[tuple[Limits, bool]] = []
+#: How often each check was begun, told by the workers; and how often that may be in vain.
+_BEGUN: list[Any] = []
+CHANCES = 2
 
 
 def plan(collection: Sequence[Litmus], kernels: Sequence[NamedKernel]) -> list[Check]:
@@ -58,12 +68,13 @@ def run_check(
     cover: bool = False,
 ) -> Result:
     """Do one check; with `cover` the outcome has the lines of kernel functions reached."""
-    gc.disable()  # a walk allocates much and leaves no cycles
+    gc.disable()  # nothing that a walk allocates dies before it ends
     try:
         outcome = _explore(todo, limits, reduce, progress, cover)
     finally:
         gc.enable()
-        gc.collect()
+        if next(_DONE) % COLLECT_EVERY == 0:
+            gc.collect()
     return Result(todo.litmus.name, todo.kernel.name, outcome, todo.expected, ASSUMPTIONS)
 
 
@@ -107,26 +118,54 @@ def run_checks(
         return
     _CHECKS[:] = checks
     _HOW[:] = [(limits, reduce)]
+    _BEGUN[:] = [RawArray("b", len(checks))]
     yield from _on_workers(workers)
 
 
 def _on_workers(workers: int) -> Iterator[tuple[int, Result]]:
+    """Where a worker is killed, all others go with it: what they had begun gets a second chance."""
+    begun = _BEGUN[0]
+    todo = _by_length()
+    while todo:
+        rest: list[int] = []
+        yield from _round(workers, todo, rest)
+        lost = [number for number in rest if begun[number] == CHANCES]
+        if not any(begun[number] for number in rest):
+            lost = rest  # no worker comes to life
+        for number in lost:
+            yield number, _lost(_CHECKS[number])
+        todo = [number for number in rest if number not in lost]
+
+
+def _round(workers: int, todo: Sequence[int], rest: list[int]) -> Iterator[tuple[int, Result]]:
+    """Do checks until a worker is killed; `rest` gets those that are not done then."""
     context = get_context("fork")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
     try:
-        futures: dict[Future[Result], int] = {
-            pool.submit(_work, number): number for number in _by_length()
-        }
+        futures = _submitted(pool, todo, rest)
         for future in as_completed(futures):
-            number = futures[future]
             try:
-                yield number, future.result()
+                result = future.result()
             except BrokenProcessPool:
-                yield number, _lost(_CHECKS[number])
+                rest.append(futures[future])
+            else:
+                yield futures[future], result
     finally:
         for process in list((pool._processes or {}).values()):
             process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, todo: Sequence[int], rest: list[int]
+) -> dict[Future[Result], int]:
+    futures: dict[Future[Result], int] = {}
+    for number in todo:
+        try:
+            futures[pool.submit(_work, number)] = number
+        except BrokenProcessPool:
+            rest.append(number)
+    return futures
 
 
 def _by_length() -> list[int]:
@@ -145,6 +184,7 @@ def _ignore_interrupt() -> None:
 
 def _work(number: int) -> Result:
     limits, reduce = _HOW[0]
+    _BEGUN[0][number] += 1
     return run_check(_CHECKS[number], limits, reduce)
 
 

@@ -14,7 +14,7 @@ from rmaplab.litmus.writer import write_step
 from rmaplab.machine import KernelStateError
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.observe import Frames, Observation, frames_of, observe, watched_slots
-from rmaplab.runner.scenario import DAEMONS, check_steps, every_step, run_step
+from rmaplab.runner.scenario import DAEMONS, check_steps, every_step, oopses, run_step
 from rmaplab.runner.system import ESRCH, System
 from rmaplab.runner.truths import check_truths, tree_matches_list
 
@@ -66,10 +66,11 @@ def run(litmus: Litmus, kernel: type[Kernel], name: str = "") -> RunResult:
     """
     check_steps(litmus)
     result = RunResult(litmus.name, name or kernel_name(kernel))
-    machine = DirectMachine(frozenset(litmus.allow))
-    system = System(kernel, machine, litmus.processes, litmus.config)
-    for knob, number in litmus.ksm.items():
-        system.set(knob, number)
+    try:
+        system = _boot(litmus, kernel)
+    except KernelStateError as error:
+        result.violation = Wrong(error.kind, error.message, 0, "boot")
+        return result
     slots = watched_slots(litmus)
     pins = _Pins()
     for number, step in enumerate(every_step(litmus), 1):
@@ -83,6 +84,15 @@ def run(litmus: Litmus, kernel: type[Kernel], name: str = "") -> RunResult:
             result.violation = Wrong(error.kind, error.message, number, text)
             break
     return result
+
+
+def _boot(litmus: Litmus, kernel: type[Kernel]) -> System:
+    with oopses():
+        machine = DirectMachine(frozenset(litmus.allow))
+        system = System(kernel, machine, litmus.processes, litmus.config)
+        for knob, number in litmus.ksm.items():
+            system.set(knob, number)
+        return system
 
 
 def _observed_step(system: System, step: Step, slots: tuple[int, ...], result: RunResult) -> None:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from rmaplab.checker.check import SetupRecorder
-from rmaplab.checker.frames import oops
+from rmaplab.checker.frames import is_ours, oops
 from rmaplab.checker.program import Call, Flow, Scenario
-from rmaplab.errors import InputError
+from rmaplab.errors import InputError, Place
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
@@ -29,6 +29,8 @@ DAEMONS = {
     "reclaim": "kswapd",
     "walk": "kmigrated",
 }
+
+SWITCHES = ("CONFIG_KSM", "CONFIG_MIGRATION")
 
 
 def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
@@ -73,7 +75,11 @@ def every_step(litmus: Litmus) -> list[Step]:
 
 
 def check_steps(litmus: Litmus) -> None:
-    """Raise InputError for a step that this version of the model does not have."""
+    """Raise InputError for a step or a switch that this version of the model does not have."""
+    for switch in litmus.config:
+        if switch not in SWITCHES:
+            message = f"{switch} is not modelled: write {' or '.join(SWITCHES)}"
+            raise InputError(message, Place(litmus.path))
     for step in every_step(litmus):
         method = getattr(System, step.op, None)
         if method is None:
@@ -118,9 +124,11 @@ def oopses() -> Iterator[None]:
     """Kernel code that raises here is a `bug-on` with its place."""
     try:
         yield
-    except (KernelStateError, InputError, AssertionError):
+    except (KernelStateError, InputError):
         raise
     except Exception as error:
+        if is_ours(error):
+            raise
         raise oops(error) from error
 
 

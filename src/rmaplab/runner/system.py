@@ -172,7 +172,10 @@ class System:
     def exec(self, p: str) -> int:
         """The process gets a fresh address space."""
         task = self.tasks[p]
-        mm = self.kernel.exec_mmap(task.mm)
+        old = task.mm
+        if old is None:
+            return -ESRCH
+        mm = self.kernel.exec_mmap(old)
         if mm is None:
             return -ENOMEM
         task.mm = mm
@@ -184,6 +187,8 @@ class System:
     def mmap(self, p: str, at: int, n: int = 1, prot: str = "rw") -> int:
         """Map fresh pages; refuses to replace."""
         mm = self.tasks[p].mm
+        if mm is None:
+            return -ESRCH
         ret = self.kernel.sys_mmap(mm, address_of(at), n << PAGE_SHIFT, PROTECTIONS[prot])
         if ret >= 0:
             self._forget(p, at, n)
@@ -191,7 +196,10 @@ class System:
 
     def munmap(self, p: str, at: int, n: int = 1) -> int:
         """Unmap pages."""
-        ret = self.kernel.sys_munmap(self.tasks[p].mm, address_of(at), n << PAGE_SHIFT)
+        mm = self.tasks[p].mm
+        if mm is None:
+            return -ESRCH
+        ret = self.kernel.sys_munmap(mm, address_of(at), n << PAGE_SHIFT)
         if ret == 0:
             self._forget(p, at, n)
         return int(ret)
@@ -200,11 +208,15 @@ class System:
         """Change what is allowed."""
         length = n << PAGE_SHIFT
         mm = self.tasks[p].mm
+        if mm is None:
+            return -ESRCH
         return int(self.kernel.sys_mprotect(mm, address_of(at), length, PROTECTIONS[prot]))
 
     def madvise(self, p: str, at: int, n: int = 1, advice: str = "") -> int:
         """Give advice."""
         mm = self.tasks[p].mm
+        if mm is None:
+            return -ESRCH
         ret = self.kernel.sys_madvise(mm, address_of(at), n << PAGE_SHIFT, ADVICE[advice])
         if advice == "dontneed":
             self._forget(p, at, n)
@@ -227,11 +239,14 @@ class System:
         What got stored also goes into the shadow.
         """
         task = self.tasks[p]
+        mm = task.mm
+        if mm is None:
+            return -ESRCH
         address = address_of(access.page)
         if not access.stores:
-            got = self.kernel.user_read_once(task.mm, address)
+            got = self.kernel.user_read_once(mm, address)
             return got if got is RETRY or isinstance(got, int) else 0
-        done = self.kernel.user_write_once(task.mm, address, access.new)
+        done = self.kernel.user_write_once(mm, address, access.new)
         if done is not RETRY and not done:
             shadow = dict(task.shadow)
             shadow[address] = access.new(shadow.get(address))
@@ -286,6 +301,8 @@ class System:
 
     def unmerge_all(self) -> int:
         """run = 2, then 0, then 1 again: the daemon goes on, whatever became of the 2."""
+        if not self.kernel.CONFIG_KSM:
+            return -EINVAL
         error = self.kernel.run_store(2)
         self.kernel.run_store(0)
         self.kernel.run_store(1)
@@ -293,7 +310,7 @@ class System:
 
     def set(self, knob: str, value: int) -> int:
         """Write a KSM knob."""
-        store = getattr(self.kernel, f"{knob}_store", None)
+        store = getattr(self.kernel, f"{knob}_store", None) if self.kernel.CONFIG_KSM else None
         return int(store(value)) if store is not None else -EINVAL
 
     def isolate(self, page: Any) -> bool:

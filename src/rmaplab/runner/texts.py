@@ -79,6 +79,24 @@ def render_replay(result: ReplayResult) -> str:
     return "\n".join(lines) + "\n"
 
 
+def replay_document(result: ReplayResult) -> dict[str, Any]:
+    """The replay as one JSON document."""
+    skipped = [
+        {"call": call, "why": why, "times": times} for (call, why), times in result.skipped.items()
+    ]
+    return {
+        "log": result.log,
+        "kernel": result.kernel,
+        "replayed": dict(result.replayed),
+        "skipped": skipped,
+        "touched": result.touched,
+        "untouched": result.untouched,
+        "peak": result.peak,
+        "alive": list(result.alive),
+        "violation": asdict(result.violation) if result.violation is not None else None,
+    }
+
+
 def _table(title: str, counts: Mapping[str, int]) -> list[str]:
     if not counts:
         return []

@@ -1,0 +1,65 @@
+"""Whether the walks agree with each other, and with brute force."""
+
+from __future__ import annotations
+
+from brute import Answer, enumerate_all
+from protocols import Bench, Protocol
+
+from rmaplab.checker.walker import Limits, Walk, Walker
+
+LIMITS = Limits()
+
+
+def hold_full_walk(protocol: Protocol, answer: Answer) -> None:
+    """The full walk is brute force's, to the state."""
+    bench = Bench(protocol)
+    walker = bench.walker()
+    walk = walker.walk(False, LIMITS)
+    if walk.finding is not None:
+        assert len(walk.finding.path) == answer.length()
+        assert answer.nearest[walk.finding.fault.kind] == answer.length()
+        return
+    assert not answer.nearest
+    assert (walk.states, walk.transitions) == (answer.states, answer.steps)
+    assert bench.finals(walker, walk) == answer.finals
+    assert (len(walk.race.path) if walk.race else None) == answer.race
+
+
+def hold_reduced_walk(protocol: Protocol, answer: Answer) -> None:
+    """The reduced walk finds something wrong if there is any, else each end and whether a race."""
+    bench = Bench(protocol)
+    walker = bench.walker()
+    walk = walker.walk(True, LIMITS)
+    assert (walk.finding is None) == (not answer.nearest)
+    if walk.finding is not None:
+        assert walk.finding.fault.kind in answer.nearest
+        return
+    assert walk.states <= answer.states
+    assert bench.finals(walker, walk) == answer.finals
+    assert (walk.race is None) == (answer.race is None)
+
+
+def by_brute_force(protocol: Protocol) -> Answer:
+    """What brute force finds, and so do both walks."""
+    answer = enumerate_all(protocol)
+    hold_full_walk(protocol, answer)
+    hold_reduced_walk(protocol, answer)
+    return answer
+
+
+def hold_to_full_walk(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
+    """The reduced walk of a scenario agrees with the full one, where neither meets a limit."""
+    reduced = walker.walk(True, limits)
+    full = walker.walk(False, limits)
+    if reduced.limit or full.limit:
+        return reduced, full
+    assert (reduced.finding is None) == (full.finding is None)
+    if reduced.finding is not None and full.finding is not None:
+        assert len(full.finding.path) <= len(reduced.finding.path)
+        return reduced, full
+    assert {end.rstrip("\0") for end in reduced.terminals} == {
+        end.rstrip("\0") for end in full.terminals
+    }
+    assert (reduced.race is None) == (full.race is None)
+    assert reduced.states <= full.states
+    return reduced, full

@@ -1,0 +1,185 @@
+"""The bugs that the modelled kernels really had, as far as calls one after the other show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from random_calls import Failure, Run
+
+from rmaplab.history.lookup import in_range
+from rmaplab.kernel.mm_types import PAGE_MASK
+from rmaplab.kernel.pgtable import Pte
+from rmaplab.machine import list_for_each_entry
+from rmaplab.runner.truths import entries_of, walk
+
+
+@dataclass(frozen=True)
+class KnownBug:
+    """Which kernels have it, what is complained of in which functions, and a litmus for it."""
+
+    name: str
+    kernels: tuple[str, ...]
+    kind: str
+    where: tuple[str, ...]  # functions of the kernel that are being run, in this order
+    source: str
+    litmus: str
+    also: Callable[[Failure, Run], bool] = lambda failure, run: True
+
+    def is_of(self, kernel: str) -> bool:
+        return any(in_range(wanted, kernel) for wanted in self.kernels)
+
+    def explains(self, kernel: str, failure: Failure, run: Run) -> bool:
+        functions = [name for name in failure.functions if name in self.where]
+        return (
+            self.is_of(kernel)
+            and failure.kind == self.kind
+            and tuple(functions) == self.where
+            and self.also(failure, run)
+        )
+
+
+def mapping_is_of_no_item(failure: Failure, run: Run) -> bool:
+    """A merged page; what its walk does not find, has no rmap_item of its own there."""
+    page, kernel = failure.subject, run.system.kernel
+    if failure.functions or not kernel.PageKsm(page):
+        return False
+    entries = set(_entries(run, kernel.page_to_pfn(page)))
+    missed = entries - set(walk(run.system, page))
+    items = list_for_each_entry(kernel.page_stable_node(page).hlist)
+    return bool(missed) and not missed & {(i.mm, i.address & PAGE_MASK) for i in items}
+
+
+def _entries(run: Run, pfn: int) -> list[tuple[Any, int]]:
+    return [
+        (mm, address)
+        for _, mm in run.system.processes()
+        for address, entry in entries_of(mm)
+        if isinstance(entry, Pte) and entry.pfn == pfn
+    ]
+
+
+def clone_was_starved(failure: Failure, run: Run) -> bool:
+    return {"vma_adjust", "anon_vma_clone"} <= failure.starved
+
+
+FORKED_FROM = KnownBug(
+    "a merged page is not found where it is mapped without an rmap_item",
+    kernels=("*",),
+    kind="missed-mapping",
+    where=(),
+    source="""mm/ksm.c of 2.6.34 and 2.6.36, try_to_merge_with_ksm_page: the rmap_item holds
+    vma->anon_vma, since 5beb49305251 "mm: change anon_vma linking to fix multi-process server
+    scalability issue" (2.6.34) that of the child alone; write_protect_page lets a page pass that
+    the parent maps as well. The same when the rmap_item from which others were forked is gone
+    before ksmd meets the others. ksmd cures it if they are mergeable.""",
+    litmus="""
+litmus merged-in-the-child
+processes A
+setup
+    A: mmap 0 2
+    A: write 0 2 = 1
+    A: fork B
+    B: madvise 0 2 mergeable
+    ksmd: scan 2
+""",
+    also=mapping_is_of_no_item,
+)
+
+BUGS = (
+    KnownBug(
+        "the root drops itself",
+        kernels=("seed-v2",),
+        kind="refcount-underflow",
+        where=("unlink_anon_vmas", "anon_vma_unlink", "drop_anon_vma"),
+        source='"[PATCH -mm] only drop root anon_vma if not self", 2010-06-09',
+        litmus="""
+litmus root-drops-itself
+processes A
+setup
+    A: mmap 0
+    A: write 0 = 1
+    A: exit
+""",
+    ),
+    KnownBug(
+        "the root dies under a pinned child",
+        kernels=("012f18004da3",),
+        kind="use-after-free",
+        where=("ksm_drop_anon_vma", "external_refcount_drop", "anon_vma_lock_of"),
+        source='76545066c852 "mm: extend KSM refcounts to the anon_vma root"',
+        litmus="""
+litmus root-dies
+processes A
+setup
+    A: mmap 0 2
+    A: fork C
+    A: write 0 = 7
+    A: fork B
+    B: write 0 2 = 1
+    B: madvise 0 2 mergeable
+    ksmd: scan 2
+    A: exit
+    B: exit
+    ksmd: scan
+""",
+    ),
+    KnownBug(
+        "a page that was merged with nobody has no anon_vma to compare",
+        kernels=("21d0d443cdc1..a247c3a97a02",),
+        kind="oops",
+        where=("write_protect_page", "page_address_in_vma"),
+        source='4829b906cc06 "ksm: fix page_address_in_vma anon_vma oops", 2.6.36',
+        litmus="""
+litmus half-merged
+processes A
+setup
+    A: mmap 0 12
+    A: write 0 12 = 1 1 2 2 3 3 4 4 5 5 6 6
+    A: fork B
+    B: madvise 0 12 mergeable
+    ksmd: scan 3
+    B: exit
+    ksmd: scan 2
+    A: fork C
+    A: exit
+    C: munmap 0 12
+    C: mmap 0 2
+    C: write 0 2 = 1
+    C: madvise 0 2 mergeable
+    ksmd: scan
+    fail 1 ksmd: scan
+    ksmd: scan 2
+""",
+    ),
+    KnownBug(
+        "half of a merge of three VMAs is done when memory runs out",
+        kernels=("*",),
+        kind="use-after-free",
+        where=("mprotect_fixup", "split_to_range"),
+        source="""mm/mmap.c of 2.6.34 and 2.6.36, vma_adjust: in the second round of case 6 an error
+    of anon_vma_clone is returned though the first round has freed the VMA that vma_merge's caller
+    then splits.""",
+        litmus="""
+litmus half-a-merge
+processes A
+setup
+    A: mmap 0 6
+    A: mprotect 2 2 r
+    A: write 4 = 1
+    fail 1 A: mprotect 2 2 rw
+""",
+        also=clone_was_starved,
+    ),
+    FORKED_FROM,
+)
+
+
+def tolerated(kernel: str) -> Callable[[Failure, Run], bool]:
+    """What does not keep a run from going on: nothing is broken by it."""
+    return lambda failure, run: FORKED_FROM.explains(kernel, failure, run)
+
+
+def explanation(kernel: str, failure: Failure, run: Run) -> KnownBug | None:
+    return next((bug for bug in BUGS if bug.explains(kernel, failure, run)), None)

@@ -1,0 +1,256 @@
+"""Random system calls of a few processes over a few pages, as the steps of a litmus."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from traceback import walk_stack, walk_tb
+from types import CodeType
+from typing import Any
+
+from hypothesis import strategies as st
+
+from rmaplab.errors import Place
+from rmaplab.kernel.kernel import Kernel
+from rmaplab.litmus.model import Litmus, Step
+from rmaplab.litmus.operations import KSMD, OPERATIONS
+from rmaplab.machine import KernelStateError, Machine, list_empty
+from rmaplab.machine.context import RUNNING, Context
+from rmaplab.runner.scenario import operation, task_of
+from rmaplab.runner.system import System
+from rmaplab.runner.truths import broken_truths, tree_matches_list
+
+PAGES = 12
+MOST_PROCESSES = 5
+LEAST, MOST = 15, 40  # steps; some of them are nothing, to which a failing sequence shrinks
+NOWHERE = Place("", 0, 0)
+SOURCES = re.compile(r"rmaplab.(kernel|history)\b")
+NAMES = tuple(f"P{number}" for number in range(1, 100))
+
+#: Operations and how often they are drawn.
+WEIGHTS: Mapping[str, int] = {
+    "nothing": 1, "mmap": 4, "write": 8, "poke": 2, "read": 2, "fault": 2, "fork": 5, "exit": 3,
+    "exec": 1, "munmap": 4, "mprotect": 5, "mergeable": 5, "unmergeable": 2, "dontneed": 1,
+    "dontfork": 1, "dofork": 1, "scan": 6, "unmerge_all": 1, "migrate": 3, "compact": 1,
+    "reclaim": 1, "walk": 2,
+}  # fmt: skip
+ADVICE = ("mergeable", "unmergeable", "dontneed", "dontfork", "dofork")
+OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is drawn for a step, before it is known which processes there are."""
+
+    what: str
+    who: int
+    at: int
+    n: int
+    content: int
+    prot: str
+    fail: int
+
+
+def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
+    """Steps as they are drawn."""
+    whats = [what for what, weight in WEIGHTS.items() for _ in range(weight)]
+    drawn = st.builds(
+        Drawn,
+        what=st.sampled_from(whats),
+        who=st.integers(0, MOST_PROCESSES - 1),
+        at=st.sampled_from((0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 8, 10)),
+        n=st.integers(1, 6),
+        content=st.integers(0, 2),
+        prot=st.sampled_from(("rw", "rw", "rw", "r", "none")),
+        fail=st.sampled_from((0,) * 9 + (1, 1, 2, 3, 4, 5, 6)),
+    )
+    return st.lists(drawn, min_size=LEAST, max_size=MOST)
+
+
+class _Writer:
+    """Makes steps of what is drawn: each is done by a process that is there then."""
+
+    def __init__(self, processes: int, config: Mapping[str, bool]) -> None:
+        self.names = iter(NAMES)
+        self.processes = tuple(next(self.names) for _ in range(processes))
+        self.running = list(self.processes)
+        self.config = config
+
+    def steps(self, drawn: Sequence[Drawn]) -> Iterator[Step]:
+        for name in self.processes:
+            yield Step("mmap", name, {"at": 0, "n": 8, "prot": "rw"}, NOWHERE)
+            yield Step("write", name, {"at": 2, "n": 4, "c": 1}, NOWHERE)
+        for one in drawn:
+            step = self._step(one)
+            if step is not None:
+                yield step
+
+    def _step(self, one: Drawn) -> Step | None:
+        what, op = one.what, "madvise" if one.what in ADVICE else one.what
+        if what == "nothing":
+            return None
+        if not self.config["CONFIG_KSM"] and what in OF_KSM:
+            return None
+        who = self.running[one.who % len(self.running)]
+        if op == "exit" and len(self.running) == 1:
+            return None
+        if op == "fork" and len(self.running) >= MOST_PROCESSES:
+            return None
+        args = self._args(one, op)
+        if one.fail:
+            args["fail"] = one.fail
+        if op == "fork":
+            args["child"] = next(self.names)
+            if not one.fail:  # else nobody knows whether there is a child
+                self.running.append(args["child"])
+        if op == "exit":
+            self.running.remove(who)
+        process = KSMD if op == "scan" else None if op in ("unmerge_all", "compact") else who
+        return Step(op, process, args, NOWHERE)
+
+    def _args(self, one: Drawn, op: str) -> dict[str, Any]:
+        n = min(one.n, PAGES - one.at)
+        known = {
+            "at": one.at, "n": n, "c": one.content, "prot": one.prot, "off": 8 * one.content,
+            "v": one.content, "write": bool(one.content), "advice": one.what, "k": 1 + one.n % 3,
+        }  # fmt: skip
+        return {o.name: known[o.name] for o in OPERATIONS[op] if o.name in known}
+
+
+def litmuses(processes: int = 2) -> st.SearchStrategy[Litmus]:
+    """Scenarios of one flow."""
+    configs = st.sampled_from([(True, True)] * 4 + [(True, False), (False, True), (False, False)])
+
+    def make(drawn: list[Drawn], config: tuple[bool, bool]) -> Litmus:
+        switches = {"CONFIG_KSM": config[0], "CONFIG_MIGRATION": config[1]}
+        writer = _Writer(processes, switches)
+        steps = tuple(writer.steps(drawn))
+        return Litmus("found", processes=writer.processes, config=switches, setup=steps)
+
+    return st.builds(make, drawn_steps(), configs)
+
+
+# Running them
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong: a verdict or `oops`, in which functions of the kernel, about what.
+
+    `starved` are the functions in which an allocation was made to fail, in this step or before.
+    """
+
+    kind: str
+    message: str
+    functions: tuple[str, ...]
+    step: str
+    subject: Any
+    starved: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.step}: {self.message} ({' > '.join(self.functions)})"
+
+
+class Recording(Context):
+    """A flow of control that notes in which functions its allocation fails."""
+
+    __slots__ = ("starved",)
+
+    def __init__(self, machine: Machine, task: str, starved: set[str]) -> None:
+        super().__init__(machine, 0, task)
+        self.starved = starved
+
+    def should_fail(self) -> bool:
+        failing = super().should_fail()
+        if failing:
+            frames = [frame for frame, _ in walk_stack(sys._getframe(1))]
+            self.starved.update(kernel_functions(frame.f_code for frame in frames))
+        return failing
+
+
+def kernel_functions(codes: Iterable[CodeType]) -> tuple[str, ...]:
+    """The functions of the kernel among the code that runs."""
+    return tuple(code.co_name for code in codes if SOURCES.search(code.co_filename))
+
+
+class Run:
+    """A litmus on a kernel, step by step; `results` are what its steps returned.
+
+    `tolerated(failure, run)` says which failures are no reason to stop.
+    """
+
+    def __init__(
+        self,
+        litmus: Litmus,
+        kernel: type[Kernel],
+        machine: Machine,
+        tolerated: Callable[[Failure, Run], bool] = lambda failure, run: False,
+    ) -> None:
+        self.litmus = litmus
+        self.machine = machine
+        self.tolerated = tolerated
+        with machine.running(0, "boot"):
+            self.system = System(kernel, machine, litmus.processes, litmus.config)
+        for step in litmus.setup:
+            if step.op == "fork":
+                self.system.declare(step.args["child"])
+        self.results: list[int] = []
+        self.starved: set[str] = set()
+
+    def failure(self) -> Failure | None:
+        """Do all steps, and what `failure_of_the_end` does: what goes wrong first."""
+        failures = (self.do(step) for step in self.litmus.setup)
+        return next((each for each in failures if each is not None), None) or (
+            self.failure_of_the_end()
+        )
+
+    def failure_of_the_end(self) -> Failure | None:
+        """Let everybody exit and ksmd look twice: what goes wrong, or is left, if anything."""
+        for step in self._closing():
+            failure = self.do(step)
+            if failure is not None:
+                return failure
+        left = [item for cache in self.machine.caches for item in cache.live()]
+        names = ", ".join(self.machine.name_of(item) for item in left if not self._stale(item))
+        return self._failure("leak", f"left in the end: {names}", (), None) if names else None
+
+    def do(self, step: Step) -> Failure | None:
+        """Do a step, and look whether all truths hold."""
+        with self.machine.running(0, task_of(step)):
+            RUNNING.context = context = Recording(self.machine, task_of(step), self.starved)
+            context.fail_at = step.args.get("fail", 0)
+            try:
+                self.results.append(operation(self.system, step)())
+            except (KernelStateError, AttributeError) as error:
+                return self._raised(error, step)
+            assert not (context.held or context.atomic or context.rcu), f"{step} leaves a lock held"
+        return self._untrue(step)
+
+    def _untrue(self, step: Step) -> Failure | None:
+        for _, mm in self.system.processes():
+            assert tree_matches_list(mm), f"after {step} list and tree of an mm differ"
+        failures = (self._raised(error, step) for error in broken_truths(self.system))
+        return next((each for each in failures if not self.tolerated(each, self)), None)
+
+    def _raised(self, error: KernelStateError | AttributeError, step: Step) -> Failure:
+        codes = (frame.f_code for frame, _ in walk_tb(error.__traceback__))
+        kind = error.kind if isinstance(error, KernelStateError) else "oops"
+        subject = getattr(error, "subject", None)
+        return self._failure(kind, str(error), kernel_functions(codes), subject, str(step))
+
+    def _failure(
+        self, kind: str, message: str, functions: tuple[str, ...], subject: Any, step: str = "end"
+    ) -> Failure:
+        return Failure(kind, message, functions, step, subject, frozenset(self.starved))
+
+    def _closing(self) -> Iterator[Step]:
+        for name in [name for name, _ in self.system.processes()]:
+            yield Step("exit", name, {}, NOWHERE)
+        if self.litmus.config.get("CONFIG_KSM", True):
+            yield Step("scan", KSMD, {"k": 2}, NOWHERE)
+
+    def _stale(self, item: Any) -> bool:
+        """A stable_node without rmap_items: get_ksm_page removes it when a search meets it."""
+        return "hlist" in item.fields and "kpfn" in item.fields and list_empty(item.hlist)

@@ -1,0 +1,131 @@
+"""Random small protocols: two or three flows over fields, locks, counts, a list and objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from protocols import Protocol, Turn
+
+Op = tuple[Any, ...]
+
+#: Operations on globals; `"?"` is the answer to the operation before.
+SIMPLE: tuple[Op, ...] = (
+    ("load", "x"),
+    ("store", "x", 1),
+    ("store", "x", "?"),
+    ("load", "m"),
+    ("store", "m", 0),
+    ("store", "m", 1),
+    ("store", "m", 2),
+    ("inc", "c"),
+    ("dec_and_test", "c"),
+    ("inc_not_zero", "c"),
+    ("empty", "list"),
+    ("alloc",),
+)
+#: Operations on the n-th object of the set-up.
+ON_OBJECT: tuple[Op, ...] = (
+    ("load", "x"),
+    ("store", "x", 1),
+    ("inc", "count"),
+    ("dec_and_test", "count"),
+    ("add",),
+    ("del",),
+    ("free",),
+)
+#: What can be done between two operations: taken, and given back.
+AROUND: tuple[tuple[str, str, str], ...] = (
+    ("lock", "l", "unlock"),
+    ("lock", "k", "unlock"),
+    ("lock_bit", "b", "unlock_bit"),
+    ("down_read", "s", "up_read"),
+    ("down_write", "s", "up_write"),
+    ("rcu_lock", "", "rcu_unlock"),
+)
+
+on_objects = st.tuples(st.just("object"), st.sampled_from(ON_OBJECT), st.integers(0, 1))
+leaves = st.one_of(st.sampled_from(SIMPLE), st.sampled_from(SIMPLE), on_objects)
+skips = st.tuples(st.just("unless"), leaves)
+
+
+def between(inner: Any) -> Any:
+    """Operations with something taken before and given back after."""
+    return st.tuples(
+        st.just("around"), st.sampled_from(AROUND), st.lists(inner, min_size=1, max_size=3)
+    )
+
+
+around = between(leaves | skips)
+nested = between(leaves | between(leaves))
+bodies = st.lists(leaves | skips | around | nested, min_size=1, max_size=3)
+flows = st.lists(bodies, min_size=1, max_size=2)
+
+
+def setup() -> Any:
+    """Two objects, one of them on the list; the global count is 1."""
+    yield "inc", "c"
+    first, second = (yield ("alloc",)), (yield ("alloc",))
+    yield "add", "list", first
+    return first, second
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body of a call that does these operations."""
+
+    ops: list[Any]
+
+    def __call__(self, *pointers: Any) -> Any:
+        answer = 0
+        for op in self.ops:
+            answer = yield from do(op, answer, pointers)
+        return answer
+
+
+def do(op: Any, answer: Any, pointers: Any) -> Any:
+    """One operation, given the answer to the one before."""
+    if op[0] == "unless":
+        return answer if answer else (yield from do(op[1], answer, pointers))
+    if op[0] == "around":
+        take, what, give = op[1]
+        yield (take, what) if what else (take,)
+        for inner in op[2]:
+            answer = yield from do(inner, answer, pointers)
+        yield (give, what) if what else (give,)
+        return answer
+    if op[0] == "object":
+        return (yield on_object(op[1], pointers[op[2]]))
+    number = int(answer) if isinstance(answer, int) else 0
+    return (yield tuple(number if part == "?" else part for part in op))
+
+
+def on_object(op: Op, pointer: Any) -> Op:
+    """The operation on that object."""
+    if op[0] == "add":
+        return "add", "list", pointer
+    if op[0] in ("del", "free"):
+        return op[0], pointer
+    return op[0], (pointer, op[1]), *op[2:]
+
+
+@st.composite
+def protocols(draw: Any) -> Protocol:
+    """A random protocol."""
+    count = draw(st.integers(2, 3))
+    chosen = [draw(flows) for _ in range(count)]
+    return Protocol(
+        tuple(tuple(Turn(Body(ops)) for ops in calls) for calls in chosen),
+        values=("x",),
+        marked=("m",),
+        locks=("l", "k"),
+        bits=("b",),
+        sems=("s",),
+        counts=("c",),
+        heads=("list",),
+        setup=setup,
+        last=draw(st.sampled_from([frozenset(), frozenset({count - 1})])),
+        rcu=draw(st.booleans()),
+        no_leak=False,
+    )

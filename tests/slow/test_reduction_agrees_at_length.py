@@ -1,0 +1,33 @@
+"""The reduced walk against the full one and brute force: many protocols, long walks."""
+
+from __future__ import annotations
+
+import pytest
+from agreement import by_brute_force, hold_to_full_walk
+from hypothesis import HealthCheck, given, settings
+from protocols import Protocol
+from random_protocols import protocols
+
+from rmaplab.checker.walker import Limits, Walker
+from rmaplab.history import KERNELS
+from rmaplab.litmus.shipped import shipped
+from rmaplab.runner.scenario import build
+
+
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(protocols())
+def test_random_protocols(protocol: Protocol) -> None:
+    by_brute_force(protocol)
+
+
+@pytest.mark.parametrize("kernel", ["root-lock", "seed-v2", "76545066c852", "v2.6.38"])
+@pytest.mark.parametrize("name", [litmus.name for litmus in shipped()])
+def test_shipped_scenarios(name: str, kernel: str) -> None:
+    (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
+    scenario = build(litmus, KERNELS[kernel])
+    scenario.machine.freeze()
+
+    reduced, full = hold_to_full_walk(Walker(scenario), Limits(states=1_500_000))
+
+    if reduced.limit or full.limit:
+        pytest.skip("more than 1,500,000 states")
