@@ -6,6 +6,7 @@ BIN := .venv/bin
 .PHONY: check test slow lock clean .venv
 
 check: .venv
+	$(BIN)/rmaplab check root-drops-itself --kernel seed-v2
 	$(BIN)/rmaplab check
 
 test: .venv
