@@ -39,6 +39,9 @@ def explain(walker: Walker, finding: Finding) -> Violation:
     """All that a report tells about a finding."""
     trace = shortest(walker, finding)
     fault = finding.fault
+    if fault.after is not None:  # the step was stopped: tell what it would have left
+        last = trace.steps[-1]
+        last.after[last.action.data[0].number] = fault.after
     flows = walker.scenario.flows
     steps = tuple(_trace_step(walker, step) for step in trace.steps if not step.action.silent)
     nodes = [walker.node(trace.state, column) for column in finding.pending]

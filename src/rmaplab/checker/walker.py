@@ -70,6 +70,14 @@ class Effect:
         self.fault = fault
 
 
+def _about(action: Action, fault: KernelStateError) -> KernelStateError:
+    """The fault with the object and field that the action is about."""
+    if fault.subject is not None or action.ref is None:
+        return fault
+    message = f"{action.label()}: {fault.message}"
+    return KernelStateError(fault.kind, message, action.ref, action.field, fault.after)
+
+
 Progress = Callable[[int, int, int, int], None]
 
 
@@ -117,7 +125,7 @@ class Walker:
         try:
             outcome = action.evaluate(values)
         except KernelStateError as fault:
-            effect = Effect((), None, fault)
+            effect = Effect((), None, _about(action, fault))
         else:
             effect = None if outcome is BLOCKED else self._changes(action, outcome)
         key = "".join([state[position] for position in action.varying])

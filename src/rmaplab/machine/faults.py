@@ -6,14 +6,20 @@ from typing import Any
 
 
 class KernelStateError(Exception):
-    """The modelled kernel reached a wrong state; `kind` is one of the verdicts' names."""
+    """The modelled kernel reached a wrong state; `kind` is one of the verdicts' names.
 
-    def __init__(self, kind: str, message: str, subject: Any = None, field: str = "") -> None:
+    `after` is the value that the wrong step leaves behind, where it leaves one.
+    """
+
+    def __init__(
+        self, kind: str, message: str, subject: Any = None, field: str = "", after: Any = None
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.subject = subject
         self.field = field
+        self.after = after
 
 
 class BugOn(KernelStateError):

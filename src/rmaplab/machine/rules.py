@@ -120,7 +120,8 @@ def write_release(value: tuple[int | None, tuple[int, ...]], cpu: int) -> Any:
 def check_count(value: int, least: int | None) -> None:
     """Complain about a reference count below its smallest value."""
     if least is not None and value < least:
-        raise KernelStateError("refcount-underflow", f"the count falls to {value}")
+        message = f"the count falls to {value}"
+        raise KernelStateError("refcount-underflow", message, after=value)
 
 
 def atomic_add(value: int, amount: int, least: int | None) -> Any:
