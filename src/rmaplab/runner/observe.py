@@ -23,8 +23,9 @@ from rmaplab.kernel.mm_types import (
 from rmaplab.kernel.pgtable import Pte
 from rmaplab.litmus.model import Litmus
 from rmaplab.machine import pgd_addresses, pte_get, pte_offset_map, rb_items
+from rmaplab.runner.places import BASE, address_of
 from rmaplab.runner.scenario import every_step
-from rmaplab.runner.system import BASE, System, address_of
+from rmaplab.runner.system import System
 
 Observation = dict[str, Any]
 Frames = dict[str, dict[int, int]]

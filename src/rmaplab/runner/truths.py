@@ -22,7 +22,8 @@ from rmaplab.machine import (
     pte_offset_map,
     rb_items,
 )
-from rmaplab.runner.system import System, page_of
+from rmaplab.runner.places import page_of
+from rmaplab.runner.system import System
 
 EVERYWHERE = 1 << 60
 

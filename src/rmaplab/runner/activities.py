@@ -1,0 +1,152 @@
+"""What the kernel does by itself: ksmd, migration, compaction, reclaim, direct I/O's references."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rmaplab.kernel.kernel import Kernel
+from rmaplab.kernel.mm_types import EBUSY, EFAULT, EINVAL
+from rmaplab.kernel.rmap import SWAP_AGAIN
+from rmaplab.machine import KernelStateError, spin_unlock
+from rmaplab.runner.places import page_of
+
+
+class Activities:
+    """Operations that no process does, or that look at page frames rather than at processes."""
+
+    kernel: Kernel
+
+    def __init__(self) -> None:
+        self._pinned: dict[tuple[str, int], Any] = {}
+
+    def page_at(self, name: str, page: int) -> Any:
+        """The page that a process has mapped at a page number; None if there is none."""
+        raise NotImplementedError
+
+    def scan_step(self) -> bool:
+        """One turn of ksmd's loop; whether the pass goes on."""
+        return bool(self.kernel.ksm_scan_one_page())
+
+    def scan(self, k: int = 1) -> int:
+        """Whole passes of ksmd."""
+        for _ in range(k):
+            while self.scan_step():
+                pass
+        return 0
+
+    def unmerge_all(self) -> int:
+        """run = 2, then 0, then 1 again: the daemon goes on, whatever became of the 2."""
+        if not self.kernel.CONFIG_KSM:
+            return -EINVAL
+        error = self.kernel.run_store(2)
+        self.kernel.run_store(0)
+        self.kernel.run_store(1)
+        return int(error)
+
+    def set(self, knob: str, value: int) -> int:
+        """Write a KSM knob."""
+        store = getattr(self.kernel, f"{knob}_store", None) if self.kernel.CONFIG_KSM else None
+        return int(store(value)) if store is not None else -EINVAL
+
+    def isolate(self, page: Any) -> bool:
+        """Isolate a page, as compaction does: no mmap_sem is held."""
+        if page is None or self.kernel.migrate_prep():  # nobody would put it back
+            return False
+        return not self.kernel.isolate_lru_page(page)
+
+    def migrate_pass(self, page: Any, force: bool) -> bool:
+        """One pass of migrate_pages() over an isolated page; whether it wants another."""
+        pages = [page]
+        retry, _, _ = self.kernel.migrate_pass(pages, self._new_page, force, False)
+        if not retry:
+            self.kernel.putback_lru_pages(pages)
+        return bool(retry)
+
+    def putback(self, page: Any) -> None:
+        """Give an isolated page up."""
+        self.kernel.putback_lru_page(page)
+
+    def migrate_page(self, page: Any) -> int:
+        """Isolate a page and migrate it."""
+        if not self.isolate(page):
+            return -EBUSY
+        return -EBUSY if self.kernel.migrate_pages([page], self._new_page) else 0
+
+    def _new_page(self, _: Any) -> Any:
+        return self.kernel.alloc_page()
+
+    def migrate(self, p: str, at: int, n: int = 1) -> int:
+        """Migrate pages of a process."""
+        results = [self.migrate_page(self.page_at(p, at + number)) for number in range(n)]
+        return next((ret for ret in results if ret), 0)
+
+    def compact(self) -> int:
+        """Migrate every page that is mapped and not merged."""
+        for page in self.kernel.page_cachep.live():
+            if not self.kernel.PageKsm(page):
+                self.migrate_page(page)
+        return 0
+
+    def ballast(self) -> int:
+        """Fragment memory: only a real kernel needs it."""
+        return 0
+
+    def pin(self, p: str, at: int, n: int = 1) -> int:
+        """Hold references to pages, as direct I/O does. A litmus does it in its set-up."""
+        for number in range(at, at + n):
+            page = self.page_at(p, number)
+            if page is None:
+                return -EFAULT
+            self.kernel.get_page(page)
+            self._pinned[p, number] = page
+        return 0
+
+    def unpin(self, p: str, at: int, n: int = 1) -> int:
+        """Drop these references, whatever became of the process."""
+        pages = [self._pinned.get((p, number)) for number in range(at, at + n)]
+        for page in pages:
+            if page is not None:
+                self.kernel.put_page(page)
+        return -EINVAL if None in pages else 0
+
+    def reclaim_page(self, page: Any) -> int:
+        """Isolate a page and look whether it was used, as shrink_active_list does."""
+        if page is None or self.kernel.isolate_lru_page(page):
+            return -EBUSY
+        self.kernel.page_referenced(page, False)
+        self.kernel.putback_lru_page(page)
+        return 0
+
+    def reclaim(self, p: str, at: int, n: int = 1) -> int:
+        """What reclaim does to pages before it would swap them out, which needs a swap device."""
+        results = [self.reclaim_page(self.page_at(p, at + number)) for number in range(n)]
+        return next((ret for ret in results if ret), 0)
+
+    def walk_page(self, page: Any) -> int:
+        """A reverse map walk of an isolated, locked page: no entry may be visited twice.
+
+        Only in a merged page it may: what was forked from an rmap_item's mm is visited for that
+        item, and again for its own once ksmd has been there.
+        """
+        if page is None or self.kernel.isolate_lru_page(page):
+            return -EBUSY
+        self.kernel.lock_page(page)
+        self.kernel.rmap_walk(page, self._visit, [])
+        self.kernel.unlock_page(page)
+        self.kernel.putback_lru_page(page)
+        return 0
+
+    def _visit(self, page: Any, vma: Any, address: int, visited: list[tuple[Any, int]]) -> int:
+        mm = vma.vm_mm
+        if self.kernel.page_check_address(page, mm, address, True) is not None:
+            spin_unlock(mm.page_table_lock)
+            if (mm, address) in visited and not self.kernel.PageKsm(page):
+                message = f"the walk visits the entry of page {page_of(address)} in one mm twice"
+                raise KernelStateError("missed-mapping", message, page)
+            visited.append((mm, address))
+        return SWAP_AGAIN
+
+    def walk(self, p: str, at: int, n: int = 1) -> int:
+        """Walk the reverse map of pages."""
+        results = [self.walk_page(self.page_at(p, at + number)) for number in range(n)]
+        return next((ret for ret in results if ret), 0)
