@@ -22,6 +22,13 @@ from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.rules import BLOCKED
 
 
+#: Local states of a flow that a state, a string with a character for each flow, has room for.
+LOCAL_STATES = 1_000_000
+
+#: States expanded between two looks at the limits.
+LOOK_EVERY = 2_000
+
+
 @dataclass(frozen=True)
 class Limits:
     """Where a walk gives up: states stored, seconds."""
@@ -254,10 +261,14 @@ class _Search:
     def _levels(self, level: list[str]) -> None:
         while level and self._going_on():
             following: list[str] = []
-            for state in level:
+            for number, state in enumerate(level):
                 self._expand(state, following)
                 if self._found():
                     break
+                if number % LOOK_EVERY == LOOK_EVERY - 1:
+                    self._look_at_limits(following)
+                    if self.result.limit:
+                        break
             self.result.depth += 1
             self._look_at_limits(following)
             level = following
@@ -267,6 +278,8 @@ class _Search:
             self.result.limit = f"more than {self.limits.states} states"
         if time.monotonic() > self.end:
             self.result.limit = f"more than {self.limits.seconds:.0f} s"
+        if any(len(nodes) > LOCAL_STATES for nodes in self.walker.tries.nodes):
+            self.result.limit = f"more than {LOCAL_STATES} local states of one CPU"
         if self.progress is not None:
             result = self.result
             self.progress(len(self.origin), result.transitions, len(following), result.depth)

@@ -17,6 +17,7 @@ from bodies import (
 )
 from protocols import Bench, Protocol, Turn, flows
 
+from rmaplab.checker import walker
 from rmaplab.checker.check import check
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED
 from rmaplab.checker.walker import Limits
@@ -184,6 +185,22 @@ class TestLimits:
         outcome = check(Bench(self.long()).scenario, limits, reduce)
 
         assert (outcome.verdict, outcome.reason, outcome.complete) == (UNDETERMINED, reason, False)
+
+    def test_too_many_local_states_are_never_clean(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(walker, "LOCAL_STATES", 2)
+
+        outcome = check(Bench(self.long()).scenario, reduce=False)
+
+        assert outcome.verdict == UNDETERMINED
+        assert outcome.reason == "more than 2 local states of one CPU"
+
+    def test_a_limit_is_looked_at_within_a_level(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(walker, "LOOK_EVERY", 1)
+
+        outcome = check(Bench(self.long()).scenario, Limits(states=3), reduce=False)
+
+        # The start has six successors; the walk stops after expanding it, not a level later.
+        assert (outcome.verdict, outcome.states) == (UNDETERMINED, 7)
 
     def test_without_limits_it_is_clean(self) -> None:
         outcome = check(Bench(self.long()).scenario, reduce=False)
