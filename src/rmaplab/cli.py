@@ -113,12 +113,13 @@ def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool])
     from rmaplab.litmus.shipped import shipped
     from rmaplab.runner.checks import plan
     from rmaplab.runner.choice import find_all, find_kernel, matrix_kernels
-    from rmaplab.runner.scenario import check_steps
+    from rmaplab.runner.scenario import check_end, check_steps
 
     collection = find_all(names) if names else shipped()
     collection = [replace(each, config={**each.config, **config}) for each in collection]
     for each in collection:
         check_steps(each)
+        check_end(each)
     chosen = [find_kernel(name) for name in dict.fromkeys(kernels)]
     return plan(collection, chosen or matrix_kernels(collection) or matrix_kernels(shipped()))
 

@@ -46,9 +46,8 @@ class Check:
 #: What a worker is given by number: classes of the user's own file cannot be sent to it.
 _CHECKS: list[Check] = []
 _HOW: list[tuple[Limits, bool]] = []
-#: How often each check was begun, told by the workers; and how often that may be in vain.
+#: Whether each check was begun, told by the workers.
 _BEGUN: list[Any] = []
-CHANCES = 2
 
 
 def plan(collection: Sequence[Litmus], kernels: Sequence[NamedKernel]) -> list[Check]:
@@ -123,18 +122,18 @@ def run_checks(
 
 
 def _on_workers(workers: int) -> Iterator[tuple[int, Result]]:
-    """Where a worker is killed, all others go with it: what they had begun gets a second chance."""
-    begun = _BEGUN[0]
+    """Where a worker is killed, the others go too: each check begun gets a second chance, alone."""
     todo = _by_length()
     while todo:
         rest: list[int] = []
         yield from _round(workers, todo, rest)
-        lost = [number for number in rest if begun[number] == CHANCES]
-        if not any(begun[number] for number in rest):
-            lost = rest  # no worker comes to life
-        for number in lost:
-            yield number, _lost(_CHECKS[number])
-        todo = [number for number in rest if number not in lost]
+        begun = [number for number in rest if _BEGUN[0][number]]
+        todo = [number for number in rest if number not in begun]
+        for number in begun or rest:  # nothing begun: no worker comes to life at all
+            lost: list[int] = []
+            yield from _round(1, [number], lost)
+            yield from ((number, _lost(_CHECKS[number])) for number in lost)
+        todo = todo if begun else []
 
 
 def _round(workers: int, todo: Sequence[int], rest: list[int]) -> Iterator[tuple[int, Result]]:
@@ -184,7 +183,7 @@ def _ignore_interrupt() -> None:
 
 def _work(number: int) -> Result:
     limits, reduce = _HOW[0]
-    _BEGUN[0][number] += 1
+    _BEGUN[0][number] = 1
     return run_check(_CHECKS[number], limits, reduce)
 
 

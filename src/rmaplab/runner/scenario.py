@@ -18,7 +18,8 @@ from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.traced import TracedMachine
-from rmaplab.runner.system import Access, System
+from rmaplab.runner.places import Access
+from rmaplab.runner.system import ADVICE, System
 from rmaplab.runner.truths import check_truths
 
 #: Who does a step that no process does.
@@ -30,6 +31,8 @@ DAEMONS = {
     "walk": "kmigrated",
 }
 
+#: What `allow` can mean.
+SURVIVABLE = ("use-after-free", "refcount-underflow")
 SWITCHES = ("CONFIG_KSM", "CONFIG_MIGRATION")
 
 
@@ -80,21 +83,54 @@ def check_steps(litmus: Litmus) -> None:
         if switch not in SWITCHES:
             message = f"{switch} is not modelled: write {' or '.join(SWITCHES)}"
             raise InputError(message, Place(litmus.path))
+    for violation in litmus.allow:
+        if violation not in SURVIVABLE:
+            message = f"no run goes on after {violation}: allow {' or '.join(SURVIVABLE)}"
+            raise InputError(message, Place(litmus.path))
     for step in every_step(litmus):
-        method = getattr(System, step.op, None)
-        if method is None:
-            message = f"{step.op} is not modelled yet: leave the step out"
-            raise InputError(message, step.place)
         if step.op == "pin" and step not in litmus.setup:
             raise InputError("pages are pinned in the set-up: move `pin` there", step.place)
-        if step.op == "madvise" and step.args["advice"] in (
-            "free",
-            "wipeonfork",
-            "cold",
-            "pageout",
-        ):
-            message = f"madvise {step.args['advice']} is later than these kernels: leave it out"
-            raise InputError(message, step.place)
+        _check_step(step)
+    _check_exits(litmus)
+
+
+def _check_exits(litmus: Litmus) -> None:
+    """A process has one thread: it cannot go on elsewhere while it exits."""
+    where = {
+        (step.process, cpu)
+        for cpu, steps in litmus.cpus.items()
+        for step in steps
+        if step.process is not None and step.op not in (*DAEMONS, "unpin")
+    }
+    for cpu, steps in litmus.cpus.items():
+        for step in steps:
+            others = [other for name, other in where if name == step.process and other != cpu]
+            if step.op in ("exit", "exec") and others:
+                message = f"{step.process} cannot {step.op} on CPU{cpu} and act on CPU{min(others)}"
+                raise InputError(f"{message}: it has one thread, move its steps", step.place)
+
+
+def check_end(litmus: Litmus) -> None:
+    """Raise InputError where the end declared cannot be: nothing is left, but who is `alive`."""
+    steps = every_step(litmus)
+    born = [*litmus.processes, *(step.args["child"] for step in steps if step.op == "fork")]
+    gone = {step.process for step in steps if step.op == "exit"}
+    for name in dict.fromkeys(born):
+        if (name in litmus.alive) == (name in gone):
+            if name in gone:
+                message = f"{name} exits: leave it out of `end alive`"
+            else:
+                message = f"{name} never exits: let it, or write `end alive {name}`"
+            raise InputError(message, Place(litmus.path))
+
+
+def _check_step(step: Step) -> None:
+    if not hasattr(System, step.op):
+        raise InputError(f"{step.op} is not modelled yet: leave the step out", step.place)
+    advice = step.args.get("advice")
+    if advice is not None and advice not in ADVICE:
+        message = f"madvise {advice} is later than these kernels: leave it out"
+        raise InputError(message, step.place)
 
 
 def operation(system: System, step: Step) -> Callable[[], Any]:

@@ -1,0 +1,24 @@
+"""The matrix and the bugs that the documents show: all checks, done again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+
+import generate
+
+SLOW = [
+    block
+    for document in generate.documents()
+    for block in generate.blocks(document)
+    if block.name in generate.SLOW
+]
+
+
+@pytest.mark.parametrize("block", SLOW, ids=lambda block: block.name)
+def test_a_shown_output_is_what_is_printed_now(block: generate.Block) -> None:
+    assert block.text == block.now()
