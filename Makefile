@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: check test slow lock clean .venv
+.PHONY: check test slow docs lock clean .venv
 
 check: .venv
 	$(BIN)/rmaplab check root-drops-itself --kernel seed-v2
@@ -27,6 +27,10 @@ slow: .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
+
+# Renews the output that README.md and docs show.
+docs: .venv
+	$(BIN)/python docs/generate.py
 
 # Takes newer dependencies; needs uv.
 lock:

@@ -1,0 +1,169 @@
+"""Rewrites what README.md and docs/*.md show of rmaplab: run it after a change of any output.
+
+A block begins with a marker, `<!-- $ command -->` or `<!-- = table -->`, and ends with
+`<!-- end -->`. Seconds are not shown: they change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rmaplab.litmus.operations import OPERATIONS, usage
+from rmaplab.runner.system import System
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"(<!-- ([$=]) (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+SECONDS = re.compile(r"\b\d+\.\d\d s\b")
+#: What takes longer than a test may.
+SLOW = frozenset({"rmaplab check", "bugs"})
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug that the collection shows: on which kernel, and which kernel cures it."""
+
+    what: str
+    litmus: str
+    kernel: str
+    cure: str  # empty where no kernel here cures it
+
+
+BUGS = (
+    Bug("A root drops a reference that it never took.", "root-drops-itself", "seed-v2",
+        "76545066c852"),
+    Bug("Its next owner leaks it: what the user of 2010 saw.", "recycled-root-leaks", "seed-v2",
+        "76545066c852"),
+    Bug("Its next owner frees it while KSM pins it.", "recycled-root-freed-while-pinned",
+        "seed-v2", "76545066c852"),
+    Bug("Its next owner loses one of two pins.", "recycled-root-with-two-children", "seed-v2",
+        "76545066c852"),
+    Bug("A root dies under a child that KSM pins: the motive of the patch.",
+        "root-dies-under-pinned-child", "root-lock", "76545066c852"),
+    Bug("Migration walks the anon_vma of a page that nobody maps.", "migration-without-pin",
+        "v2.6.34", "67b9509b2c68"),
+    Bug("Migration pins an anon_vma that is free.", "migration-pins-freed-anon-vma", "v2.6.36",
+        "1ce82b69e96c"),
+    Bug("The same, unnoticed: it is freed a second time.", "migration-frees-twice", "v2.6.36",
+        "1ce82b69e96c"),
+    Bug("The lock of one root is taken, that of another released.", "unlock-of-another-root",
+        "76545066c852", "f18194275c39"),
+    Bug("A walk meets the half-made VMA of a fork.", "unlock-of-another-root", "v2.6.34",
+        "f18194275c39"),
+    Bug("A walk during fork visits an entry of the parent twice.", "walk-during-fork", "v2.6.34",
+        "a247c3a97a02"),
+    Bug("ksmd scans the head of the list, which has no mm.", "scan-against-exit", "v2.6.38", ""),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Block:
+    """One generated block of a document."""
+
+    document: Path
+    name: str
+    text: str
+    now: Callable[[], str]
+
+
+def documents() -> list[Path]:
+    """Every document that may show output."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(document: Path) -> Iterator[Block]:
+    """The generated blocks of a document, and what they should say."""
+    for found in BLOCK.finditer(document.read_text("utf-8")):
+        yield Block(document, found[3], found[4], lambda f=found: _wanted(f[2], f[3]))
+
+
+def rewritten(text: str) -> str:
+    """A document with all its blocks as they should be."""
+    return BLOCK.sub(lambda found: found[1] + _wanted(found[2], found[3]) + found[5], text)
+
+
+def _wanted(sign: str, name: str) -> str:
+    return TABLES[name]() if sign == "=" else f"```text\n{output(name)}\n```\n"
+
+
+def output(command: str) -> str:
+    """What a command prints, without seconds."""
+    words = shlex.split(command)
+    if words[0] == "cat":
+        return (ROOT / words[1]).read_text("utf-8").rstrip()
+    return SECONDS.sub("... s", _rmaplab(words[1:])).rstrip()
+
+
+def _rmaplab(words: list[str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "rmaplab.cli", *words],
+        cwd=ROOT, stdout=subprocess.PIPE, check=False, encoding="utf-8",
+    )  # fmt: skip
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise SystemExit(f"rmaplab {' '.join(words)}: exit status {done.returncode}")
+    return done.stdout
+
+
+# Tables
+
+
+def bugs() -> str:
+    """The bugs, as checks find them now."""
+    rows = [["bug", "litmus", "kernel", "verdict", "steps", "states", "cured in"]]
+    for bug in BUGS:
+        first, *cured = _results(bug)
+        assert all(result["verdict"] == "clean" for result in cured), f"{bug} is not cured"
+        steps, states = len(first["trace"]), first["states"]
+        cure = f"`{bug.cure}`" if bug.cure else "not here"
+        rows.append([
+            bug.what, f"`{bug.litmus}`", f"`{bug.kernel}`", first["verdict"], str(steps),
+            f"{states:,}", cure,
+        ])  # fmt: skip
+    return _table(rows)
+
+
+def _results(bug: Bug) -> list[dict[str, Any]]:
+    words = ["check", bug.litmus, "--format", "json"]
+    for kernel in filter(None, (bug.kernel, bug.cure)):
+        words += ["--kernel", kernel]
+    results: list[dict[str, Any]] = json.loads(_rmaplab(words))["results"]
+    return results
+
+
+def steps() -> str:
+    """Every step of the language, and what it does here."""
+    rows = [["step", "what it does"]]
+    for name in OPERATIONS:
+        method = getattr(System, name, None)
+        does = method.__doc__.strip().splitlines()[0] if method else "Not modelled yet: refused."
+        rows.append([f"`{usage(name)}`".replace("|", "\\|"), does])
+    return _table(rows)
+
+
+def _table(rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |\n" for row in rows]
+    return "".join([lines[0], f"|{' --- |' * len(rows[0])}\n", *lines[1:]])
+
+
+TABLES: dict[str, Callable[[], str]] = {"bugs": bugs, "steps": steps}
+
+
+def main() -> None:
+    """Rewrite every document that says something else."""
+    for document in documents():
+        text = document.read_text("utf-8")
+        new = rewritten(text)
+        if new != text:
+            document.write_text(new, "utf-8")
+            print(f"{document.relative_to(ROOT)}: rewritten")
+
+
+if __name__ == "__main__":
+    main()
