@@ -68,10 +68,9 @@ class MemorySwap(KernelBase):
 
         reuse_swap_page() counts the slot's users before the new mapping is one in place of it.
         """
-        ptl = fault.mm.page_table_lock
-        spin_lock(ptl)
+        spin_lock(fault.mm.page_table_lock)
         if pte_get(fault.page_table) != fault.entry:
-            spin_unlock(ptl)
+            spin_unlock(fault.mm.page_table_lock)
             self.unlock_page(page)
             self.put_page(page)
             self.swapin_release(swapcache)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmaplab.history import KERNELS
 from rmaplab.kernel.contents import ZERO, fill
 from rmaplab.kernel.mm_types import EINVAL, ENOMEM, TASK_SIZE
 from rmaplab.kernel.pgtable import SwapEntry
@@ -30,7 +31,8 @@ def reclaim(lab: Any, page: Any, passes: int = 2) -> int:
             break
         pages = [page]
         freed += lab.kernel.shrink_page_list(pages)
-        lab.kernel.putback_lru_pages(pages)
+        for kept in pages:
+            lab.kernel.putback_lru_page(kept)
     return freed
 
 
@@ -272,9 +274,15 @@ STEPS = st.lists(
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(steps=STEPS, ksm=st.booleans())
-def test_random_swapping_never_mixes_memory_up(new_lab: Any, steps: Any, ksm: bool) -> None:
-    with new_lab(CONFIG_SWAP=True, CONFIG_KSM=ksm) as lab:
+@given(
+    steps=STEPS,
+    ksm=st.booleans(),
+    name=st.sampled_from(("v2.6.34", "v2.6.35", "ad8c2ee801ad", "v2.6.36", "v2.6.38")),
+)
+def test_random_swapping_never_mixes_memory_up(
+    new_lab: Any, steps: Any, ksm: bool, name: str
+) -> None:
+    with new_lab(KERNELS[name], CONFIG_SWAP=True, CONFIG_KSM=ksm) as lab:
         spaces = [(lab.process(3), dict.fromkeys(range(3), ZERO))]
         for what, who, page, word in steps:
             mm, held = spaces[who % len(spaces)]
