@@ -172,6 +172,26 @@ setup
 """,
         also=clone_was_starved,
     ),
+    KnownBug(
+        "a page belongs to the anon_vma of who mapped it first",
+        kernels=("before-ea90002b0fa7",),
+        kind="missed-mapping",
+        where=(),
+        source="""what ea90002b0fa7 "anonvma: when setting up page->mapping, we need to pick the
+    _oldest_ anonvma" (2.6.34) says of swap; migration maps pages anew in the same way.""",
+        litmus="""
+litmus first-come
+processes A
+setup
+    A: mmap 0
+    A: write 0 = 1
+    A: fork B
+    A: fork C
+    A: exit
+    B: migrate 0
+""",
+        also=lambda failure, run: not run.system.kernel.PageKsm(failure.subject),
+    ),
     FORKED_FROM,
 )
 

@@ -5,6 +5,7 @@ The chain of inheritance is the git log; a release is a name for the last commit
 
 from __future__ import annotations
 
+from rmaplab.history.reverts import BeforeEa90002b0fa7
 from rmaplab.history.root_lock import Commit012f18004da3, Commit5c341ee1dfc8, RootLock
 from rmaplab.history.seed_v2 import SeedV2
 from rmaplab.history.v2_6_35 import (
@@ -18,11 +19,15 @@ from rmaplab.history.v2_6_36 import (
     V2_6_36,
     Commit21d0d443cdc1,
     Commit26ba0cb63cb8,
+    Commit31c4a3d3a0f8,
     Commit44ab57a06ded,
     Commit4829b906cc06,
+    Commit4969c1192d15,
     Commit288468c334e9,
     Commit76545066c852,
     Commita247c3a97a02,
+    Commitad8c2ee801ad,
+    Commitba6f0ff3981e,
     Commitf18194275c39,
 )
 from rmaplab.history.v2_6_38 import V2_6_38, Commit1ce82b69e96c
@@ -32,6 +37,7 @@ V2_6_34 = Kernel
 
 #: What may be asked for on the command line, in the order of time.
 KERNELS: dict[str, type[Kernel]] = {
+    "before-ea90002b0fa7": BeforeEa90002b0fa7,
     "v2.6.34": V2_6_34,
     "3f6c82728f4e": Commit3f6c82728f4e,
     "7f60c214fd3a": Commit7f60c214fd3a,
@@ -44,10 +50,14 @@ KERNELS: dict[str, type[Kernel]] = {
     "seed-v2": SeedV2,
     "76545066c852": Commit76545066c852,
     "26ba0cb63cb8": Commit26ba0cb63cb8,
+    "ba6f0ff3981e": Commitba6f0ff3981e,
     "288468c334e9": Commit288468c334e9,
     "21d0d443cdc1": Commit21d0d443cdc1,
     "44ab57a06ded": Commit44ab57a06ded,
+    "ad8c2ee801ad": Commitad8c2ee801ad,
     "f18194275c39": Commitf18194275c39,
+    "4969c1192d15": Commit4969c1192d15,
+    "31c4a3d3a0f8": Commit31c4a3d3a0f8,
     "a247c3a97a02": Commita247c3a97a02,
     "4829b906cc06": Commit4829b906cc06,
     "v2.6.36": V2_6_36,
@@ -55,8 +65,9 @@ KERNELS: dict[str, type[Kernel]] = {
     "v2.6.38": V2_6_38,
 }
 
-#: Patches that were mailed but not merged as they were: no range of the mainline has them.
-ASIDE: frozenset[str] = frozenset({"seed-v2"})
+#: Patches that were mailed but not merged as they were, and releases without one of their commits:
+#: no range of the mainline has them.
+ASIDE: frozenset[str] = frozenset({"before-ea90002b0fa7", "seed-v2"})
 
 __all__ = [
     "ASIDE",

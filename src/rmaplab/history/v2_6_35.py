@@ -193,7 +193,6 @@ class Commit3fe2011ff51e(Commit67b9509b2c68):
     """3fe2011ff51e "mm: migration: allow the migration of PageSwapCache pages".
 
     2010-05-24, v2.6.35. An unmapped page of the swap cache is moved, but not mapped again.
-    There is no swap here yet, so nothing comes of it.
     """
 
     def use_anon_vma(self, page: Any, use: AnonVmaUse) -> bool:

@@ -1,7 +1,7 @@
 """From the merged form of the seed to v2.6.36.
 
-Left out: ad8c2ee801ad "rmap: add exclusive page to private anon_vma on swapin" and the fixes of
-swapped KSM pages (there is no swap here yet), huge pages, and the doubly linked list of VMAs.
+Left out: 4e31635c367a "ksm: fix bad user data when swapping", huge pages, and the doubly linked
+list of VMAs.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from rmaplab.history.seed_v2 import SeedV2
+from rmaplab.kernel.memory import VM_FAULT_OOM
+from rmaplab.kernel.memory_swap import SwapFault
 from rmaplab.kernel.mm_types import EFAULT, ENOMEM, PAGE_MAPPING_ANON, VM_LOCKED
 from rmaplab.kernel.rmap import mapping_flags
 from rmaplab.machine import (
     BUG_ON,
     READ_ONCE,
+    VM_BUG_ON,
     atomic_compare,
+    atomic_inc_and_test,
     list_add_tail,
     list_del,
     list_empty,
@@ -58,7 +62,30 @@ class Commit26ba0cb63cb8(Commit76545066c852):
         list_add_tail(avc.same_anon_vma, anon_vma.head)
 
 
-class Commit288468c334e9(Commit26ba0cb63cb8):
+class Commitba6f0ff3981e(Commit26ba0cb63cb8):
+    """ba6f0ff3981e "ksm: fix ksm swapin time optimization".
+
+    2010-08-09, v2.6.36.
+    """
+
+    def ksm_might_need_to_copy(self, page: Any, vma: Any, address: int) -> Any:
+        """A page of the VMA's family in its place needs no copy: a child may map its parent's."""
+        if not self.ksm_is_elsewhere(page, vma, address):
+            return page
+        return self.ksm_does_need_to_copy(page, vma, address)
+
+    # The condition, cut out for 4969c1192d15 "mm: fix swapin race condition", v2.6.36.
+
+    def ksm_is_elsewhere(self, page: Any, vma: Any, address: int) -> bool:
+        """New: whether a page belongs to another family or to another place."""
+        anon_vma = self.page_anon_vma(page) if self.CONFIG_KSM else None
+        if anon_vma is None:
+            return False
+        same = anon_vma.root == vma.anon_vma.root
+        return not same or bool(page.index != self.linear_page_index(vma, address))
+
+
+class Commit288468c334e9(Commitba6f0ff3981e):
     """288468c334e9 "rmap: always use anon_vma root pointer".
 
     2010-08-09, v2.6.36.
@@ -114,7 +141,34 @@ class Commit44ab57a06ded(Commit21d0d443cdc1):
         return super().drop_root(root)
 
 
-class Commitf18194275c39(Commit44ab57a06ded):
+class Commitad8c2ee801ad(Commit44ab57a06ded):
+    """ad8c2ee801ad "rmap: add exclusive page to private anon_vma on swapin".
+
+    2010-08-09, v2.6.36.
+    """
+
+    def swapin_add_rmap(self, page: Any, vma: Any, address: int, exclusive: bool) -> None:
+        """A page that nobody else has belongs to the anon_vma of this VMA."""
+        self.do_page_add_anon_rmap(page, vma, address, exclusive)
+
+    def page_add_anon_rmap(self, page: Any, vma: Any, address: int) -> None:
+        """For everybody but do_swap_page()."""
+        self.do_page_add_anon_rmap(page, vma, address, exclusive=False)
+
+    def do_page_add_anon_rmap(self, page: Any, vma: Any, address: int, exclusive: bool) -> None:
+        """New: what page_add_anon_rmap() was, told whether the page is this VMA's alone."""
+        first = atomic_inc_and_test(page._mapcount)
+        if self.PageKsm(page):
+            return
+        VM_BUG_ON(not self.PageLocked(page), "page_add_anon_rmap: the page is not locked")
+        VM_BUG_ON(address < vma.vm_start or address >= vma.vm_end)
+        if first:
+            self._page_set_anon_rmap(page, vma, address, exclusive)
+        else:
+            self._page_check_anon_rmap(page, vma, address)
+
+
+class Commitf18194275c39(Commitad8c2ee801ad):
     """f18194275c39 "mm: fix hang on anon_vma->root->lock".
 
     2010-08-25, v2.6.36. An anon_vma that is freed and used again meanwhile has another root:
@@ -138,7 +192,61 @@ class Commitf18194275c39(Commit44ab57a06ded):
         return None
 
 
-class Commita247c3a97a02(Commitf18194275c39):
+class Commit4969c1192d15(Commitf18194275c39):
+    """4969c1192d15 "mm: fix swapin race condition".
+
+    2010-09-09, v2.6.36. Only a page that is in the swap cache and locked keeps its slot from
+    another use: else an equal entry may be there for something else.
+    """
+
+    def swapin_locked(self, fault: SwapFault, page: Any) -> int:
+        """The page must still be in the swap cache; if it is copied, it stays locked meanwhile."""
+        if not self.swapin_same(fault, page):
+            self.swapin_release(page)
+            return 0
+        if not self.ksm_is_elsewhere(page, fault.vma, fault.address):
+            return self.swapin_map(fault, page, None)
+        copy = self.ksm_does_need_to_copy(page, fault.vma, fault.address)
+        if copy is None:
+            self.swapin_release(page)
+            return VM_FAULT_OOM
+        return self.swapin_map(fault, copy, page)
+
+    # The condition, cut out for 31c4a3d3a0f8 "mm: further fix swapin race condition", v2.6.36.
+
+    def swapin_same(self, fault: SwapFault, page: Any) -> bool:
+        """New: whether the page is that of the entry still."""
+        return self.PageSwapCache(page)
+
+    def swapin_release(self, swapcache: Any) -> None:
+        """Unlock and drop a page that was not mapped, if there is one."""
+        if swapcache is not None:
+            self.unlock_page(swapcache)
+            self.put_page(swapcache)
+
+    def ksm_does_need_to_copy(self, page: Any, vma: Any, address: int) -> Any:
+        """The page is no longer let go of here."""
+        new_page = self.alloc_page()
+        if new_page is not None:
+            new_page.contents = page.contents
+            new_page.dirty = True
+            new_page.swapbacked = True
+            BUG_ON(not self.trylock_page(new_page), "a new page is locked")
+        return new_page
+
+
+class Commit31c4a3d3a0f8(Commit4969c1192d15):
+    """31c4a3d3a0f8 "mm: further fix swapin race condition".
+
+    2010-09-20, v2.6.36.
+    """
+
+    def swapin_same(self, fault: SwapFault, page: Any) -> bool:
+        """Nor may it be in the swap cache for another slot."""
+        return self.PageSwapCache(page) and bool(page.private == fault.entry)
+
+
+class Commita247c3a97a02(Commit31c4a3d3a0f8):
     """a247c3a97a02 "rmap: fix walk during fork".
 
     2010-09-22, v2.6.36.

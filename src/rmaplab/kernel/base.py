@@ -16,17 +16,23 @@ class KernelBase:
 
     CONFIG_KSM: bool = True
     CONFIG_MIGRATION: bool = True
+    CONFIG_SWAP: bool = False
 
     Page: ClassVar[type[Struct]] = mm_types.Page
     VmAreaStruct: ClassVar[type[Struct]] = mm_types.VmAreaStruct
     MmStruct: ClassVar[type[Struct]] = mm_types.MmStruct
 
     def __init__(
-        self, machine: Machine, CONFIG_KSM: bool = True, CONFIG_MIGRATION: bool = True
+        self,
+        machine: Machine,
+        CONFIG_KSM: bool = True,
+        CONFIG_MIGRATION: bool = True,
+        CONFIG_SWAP: bool = False,
     ) -> None:
         self.machine = machine
         self.CONFIG_KSM = CONFIG_KSM
         self.CONFIG_MIGRATION = CONFIG_MIGRATION
+        self.CONFIG_SWAP = CONFIG_SWAP
         self.boot()
 
     def boot(self) -> None:

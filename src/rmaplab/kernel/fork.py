@@ -113,6 +113,7 @@ class Fork(KernelBase):
         if atomic_dec_and_test(mm.mm_users):
             self.ksm_exit(mm)
             self.exit_mmap(mm)
+            self.mmlist_del(mm)
             self.mmdrop(mm)
 
     def mmdrop(self, mm: Any) -> None:

@@ -10,15 +10,20 @@ from rmaplab.kernel.fork import Fork
 from rmaplab.kernel.ksm import Ksm
 from rmaplab.kernel.madvise import Madvise
 from rmaplab.kernel.memory import Memory
+from rmaplab.kernel.memory_swap import MemorySwap
 from rmaplab.kernel.migrate import Migrate
 from rmaplab.kernel.mlock import Mlock
 from rmaplab.kernel.mmap import Mmap
 from rmaplab.kernel.mprotect import Mprotect
 from rmaplab.kernel.page_alloc import PageAlloc
 from rmaplab.kernel.rmap import Rmap
+from rmaplab.kernel.swap_state import SwapState
+from rmaplab.kernel.swapoff import Swapfile
+from rmaplab.kernel.vmscan import Vmscan
 
 
 class Kernel(
-    Fork, Mmap, Mprotect, Fault, Memory, Madvise, Mlock, Ksm, Migrate, Rmap, PageAlloc
+    Fork, Mmap, Mprotect, Fault, Memory, MemorySwap, Madvise, Mlock, Ksm, Migrate, Vmscan, Rmap,
+    SwapState, Swapfile, PageAlloc,
 ):  # fmt: skip
     """v2.6.34, 2010-05-16."""

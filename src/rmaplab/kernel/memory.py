@@ -1,7 +1,7 @@
 """mm/memory.c: page faults, and copying and zapping page table entries.
 
-What is assumed here: every mapping is private (is_cow_mapping() holds for each VMA), no page has a
-place in swap, and mm.page_table_lock guards every entry, as in a kernel for fewer than 4 CPUs.
+What is assumed here: every mapping is private (is_cow_mapping() holds for each VMA), and
+mm.page_table_lock guards every entry, as in a kernel for fewer than 4 CPUs.
 Page tables are walked by the addresses that have tables, not level by level.
 """
 
@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 from rmaplab.kernel.base import KernelBase
 from rmaplab.kernel.contents import ZERO
 from rmaplab.kernel.mm_types import ENOMEM, VM_EXEC, VM_READ, VM_WRITE
-from rmaplab.kernel.pgtable import ZERO_PFN, Pte, is_migration_entry, pte_present
+from rmaplab.kernel.pgtable import ZERO_PFN, Pte, is_swap_entry, pte_present
 from rmaplab.machine import (
     VM_BUG_ON,
-    atomic_compare,
     free_pgd_range,
     pgd_addresses,
     pte_alloc_map,
@@ -108,7 +107,8 @@ class Memory(KernelBase):
         entry = pte_get(pte)
         if not pte_present(entry):
             if entry is not None:
-                return self.do_swap_page(mm, vma, address, pte, entry)
+                ret: int = self.do_swap_page(mm, vma, address, pte, entry, write)
+                return ret
             if vma.vm_file is not None:
                 return VM_FAULT_SIGBUS  # a file VMA has no pages here
             return self.do_anonymous_page(mm, vma, address, pte, write)
@@ -123,13 +123,6 @@ class Memory(KernelBase):
             if updated != entry:
                 set_pte_at(pte, updated)
         spin_unlock(mm.page_table_lock)
-        return 0
-
-    def do_swap_page(self, mm: Any, vma: Any, address: int, page_table: Any, orig_pte: Any) -> int:
-        """An entry that is neither empty nor present: only a migration leaves one here."""
-        if not is_migration_entry(orig_pte):
-            return VM_FAULT_SIGBUS
-        self.migration_entry_wait(mm, page_table)
         return 0
 
     def do_anonymous_page(
@@ -184,13 +177,6 @@ class Memory(KernelBase):
             if reuse:
                 return self.wp_page_reuse(mm, vma, page_table, orig_pte)
         return self.wp_page_copy(mm, vma, address, page_table, orig_pte, old_page)
-
-    def reuse_swap_page(self, page: Any) -> bool:
-        """mm/swapfile.c: whether a locked page is the writer's alone (nothing is in swap here)."""
-        VM_BUG_ON(not self.PageLocked(page), "reuse_swap_page() of an unlocked page")
-        if self.PageKsm(page):
-            return False
-        return atomic_compare(page._mapcount, "<=", 0)  # page_mapcount(page) <= 1
 
     # The two ends of do_wp_page() have had these names since 4.1.
 
@@ -260,17 +246,22 @@ class Memory(KernelBase):
         spin_lock(dst_mm.page_table_lock)
         spin_lock(src_mm.page_table_lock)
         for address, dst_pte, src_pte in entries:
-            self.copy_one_pte(dst_pte, src_pte, vma, address)
+            self.copy_one_pte(dst_mm, src_mm, dst_pte, src_pte, vma, address)
         spin_unlock(src_mm.page_table_lock)
         spin_unlock(dst_mm.page_table_lock)
         return 0
 
-    def copy_one_pte(self, dst_pte: Any, src_pte: Any, vma: Any, address: int) -> None:
+    def copy_one_pte(
+        self, dst_mm: Any, src_mm: Any, dst_pte: Any, src_pte: Any, vma: Any, address: int
+    ) -> None:
         """Copy an entry, write-protected in parent and child. It stays young: see pte_mkyoung()."""
         pte = pte_get(src_pte)
         if pte is None:
             return
-        if pte.write:  # of a present entry, or of a migration entry made read-only
+        if is_swap_entry(pte):
+            VM_BUG_ON(self.swap_duplicate(pte), "copy_one_pte: an entry of an unused slot")
+            self.mmlist_add(dst_mm, src_mm)
+        elif pte.write:  # of a present entry, or of a migration entry made read-only
             pte = pte._replace(write=False)
             set_pte_at(src_pte, pte)
         if pte_present(pte):
@@ -292,8 +283,7 @@ class Memory(KernelBase):
 
     def tlb_finish_mmu(self, tlb: MmuGather) -> None:
         """No TLB has the entries any more: let the pages go."""
-        for page in tlb.pages:
-            self.put_page(page)
+        self.free_pages_and_swap_cache(tlb.pages)
         tlb.pages.clear()
 
     def zap_page_range(self, vma: Any, address: int, size: int) -> None:
@@ -326,6 +316,8 @@ class Memory(KernelBase):
         if ptent is None:
             return
         if not pte_present(ptent):  # a migration entry holds no reference
+            if is_swap_entry(ptent):
+                self.free_swap_and_cache(ptent)
             set_pte_at(pte, None)
             return
         page = self.vm_normal_page(vma, address, ptent)

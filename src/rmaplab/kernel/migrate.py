@@ -139,8 +139,21 @@ class Migrate(KernelBase):
             self.put_page(page)
 
     def migrate_page_move_mapping(self, newpage: Any, page: Any) -> int:
-        """Check that nobody but us refers to an anonymous page that is not in the swap cache."""
-        return 0 if atomic_compare(page._count, "==", 1) else -EAGAIN
+        """Make sure that nobody but us and the swap cache refers to a page, and move it there."""
+        if not self.PageSwapCache(page):
+            return 0 if atomic_compare(page._count, "==", 1) else -EAGAIN
+        slot = self.swap_slot(page.private)
+        spin_lock(self.swap.tree_lock)
+        if slot.page != page or not self.page_freeze_refs(page, 2):
+            spin_unlock(self.swap.tree_lock)
+            return -EAGAIN
+        self.get_page(newpage)
+        newpage.swapcache = True
+        newpage.private = page.private
+        slot.page = newpage
+        self.page_unfreeze_refs(page, 1)  # the reference of the cache is gone
+        spin_unlock(self.swap.tree_lock)
+        return 0
 
     def migrate_page_copy(self, newpage: Any, page: Any) -> None:
         """Copy what a page holds and what is known about it, and empty the old one."""
@@ -153,6 +166,9 @@ class Migrate(KernelBase):
             newpage.mlocked = True
         if self.CONFIG_KSM:
             self.ksm_migrate_page(newpage, page)
+        if self.PageSwapCache(page):
+            page.swapcache = False
+            page.private = None
         page.mapping = None
 
     def migrate_page(self, newpage: Any, page: Any) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from rmaplab.machine import (
     Atomic,
     BitLock,
+    ListEntry,
     ListHead,
     PageTable,
     RwSem,
@@ -14,6 +15,7 @@ from rmaplab.machine import (
     Struct,
     Tree,
     bitlock,
+    list_entry,
     list_head,
     page_table,
     pointer,
@@ -75,6 +77,8 @@ class Page(Struct):
     swapbacked: bool = value(False)
     dirty: bool = value(False, marked="PG_dirty is set and cleared by atomic bit operations")
     mlocked: bool = value(False, marked="PG_mlocked is set and cleared by atomic bit operations")
+    swapcache: bool = value(False, marked="PG_swapcache is set and cleared by atomic operations")
+    private: Any = pointer()  # the SwapEntry of a page in the swap cache
     #: What the page holds: a value of rmaplab.kernel.contents.
     contents: Any = value(None, marked="written by users while ksmd looks at it")
 
@@ -106,3 +110,4 @@ class MmStruct(Struct):
     page_table_lock: SpinLock = spinlock()  # also the lock of every page table: 2 CPUs only
     locked_vm: int = value(0)
     flags: int = value(0, marked="set and cleared by atomic bit operations")
+    mmlist: ListEntry = list_entry()  # on swapoff's list

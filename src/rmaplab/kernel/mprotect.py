@@ -9,7 +9,7 @@ from rmaplab.kernel.memory import pte_modify
 from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_MASK, PAGE_SHIFT, VM_SHARED, VM_WRITE
 from rmaplab.kernel.mmap import PROT_MASK, VM_ACCOUNT
 from rmaplab.kernel.munmap import PAGE_ALIGN
-from rmaplab.kernel.pgtable import pte_present
+from rmaplab.kernel.pgtable import is_migration_entry, pte_present
 from rmaplab.machine import (
     down_write,
     pgd_addresses,
@@ -45,7 +45,7 @@ class Mprotect(KernelBase):
         if pte_present(oldpte):
             ptent = ptep_get_and_clear(pte)
             set_pte_at(pte, pte_modify(ptent, newflags))
-        elif oldpte is not None and oldpte.write:  # a migration entry
+        elif is_migration_entry(oldpte) and oldpte.write:
             set_pte_at(pte, oldpte._replace(write=False))
 
     def mprotect_fixup(

@@ -31,6 +31,15 @@ class MigrationEntry(NamedTuple):
         return f"migrating frame {self.pfn}{' write' if self.write else ''}"
 
 
+class SwapEntry(NamedTuple):
+    """An entry for a page that the swap cache or the swap device has: the number of its slot."""
+
+    offset: int
+
+    def __str__(self) -> str:
+        return f"swap slot {self.offset}"
+
+
 #: The frame of the kernel's zero page: no frame of the page cache has it.
 ZERO_PFN = -1
 
@@ -38,6 +47,11 @@ ZERO_PFN = -1
 def pte_present(pte: object) -> bool:
     """Whether an entry maps a page (None is pte_none)."""
     return isinstance(pte, Pte)
+
+
+def is_swap_entry(pte: object) -> bool:
+    """Whether an entry names a slot of the swap device. (The kernel has only non_swap_entry.)"""
+    return isinstance(pte, SwapEntry)
 
 
 def is_migration_entry(pte: object) -> bool:

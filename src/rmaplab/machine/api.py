@@ -184,6 +184,11 @@ def atomic_inc_not_zero(counter: Atomic) -> bool:
     return counter.add_unless(1, 0)
 
 
+def atomic_cmpxchg(counter: Atomic, old: int, new: int) -> bool:
+    """Store `new` if the value is `old`; whether it was. (The kernel's returns what it was.)"""
+    return counter.exchange_if(old, new)
+
+
 def atomic_dec_and_lock(counter: Atomic, lock: SpinLock) -> bool:
     """Subtract 1; if that gives 0, return True with the lock held.
 

@@ -211,3 +211,10 @@ class DirectAtomic(Atomic):
             return False
         self.add(amount)
         return True
+
+    def exchange_if(self, old: int, new: int) -> bool:
+        """Store a value in place of another."""
+        found: bool = self.state == old
+        if found:
+            self.set(new)
+        return found

@@ -106,6 +106,10 @@ class Atomic:
         """Add unless the value is `unless`; whether it added."""
         raise NotImplementedError
 
+    def exchange_if(self, old: int, new: int) -> bool:
+        """Store `new` if the value is `old`; whether it was."""
+        raise NotImplementedError
+
 
 class ListEntry:
     """A place on a list; `container` is the struct it is embedded in."""

@@ -151,6 +151,11 @@ def atomic_add_unless(value: int, amount: int, unless: int, least: int | None) -
     return value + amount, True
 
 
+def atomic_exchange_if(value: int, old: int, new: int) -> Any:
+    """Store `new` if the value is `old`."""
+    return (new, True) if value == old else (value, False)
+
+
 # Lists: the value is the tuple of structs on it.
 
 

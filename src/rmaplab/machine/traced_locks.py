@@ -170,6 +170,10 @@ class TracedAtomic(Part, Atomic):
         least = self.machine.least(self.declared.least)
         return bool(self.act(name, rules.atomic_add_unless, amount, unless, least))
 
+    def exchange_if(self, old: int, new: int) -> bool:
+        """Store a value in place of another."""
+        return bool(self.act("atomic_cmpxchg", rules.atomic_exchange_if, old, new))
+
 
 def _compare(value: int, relation: str, other: int) -> Any:
     return value, rules.RELATIONS[relation](value, other)

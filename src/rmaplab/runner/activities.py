@@ -10,6 +10,8 @@ from rmaplab.kernel.rmap import SWAP_AGAIN
 from rmaplab.machine import KernelStateError, spin_unlock
 from rmaplab.runner.places import page_of
 
+SWAP_OUT_PASSES = 2
+
 
 class Activities:
     """Operations that no process does, or that look at page frames rather than at processes."""
@@ -110,15 +112,45 @@ class Activities:
         return -EINVAL if None in pages else 0
 
     def reclaim_page(self, page: Any) -> int:
-        """Isolate a page and look whether it was used, as shrink_active_list does."""
+        """Isolate a page and look whether it was used, as shrink_active_list does.
+
+        With a swap device it is what shrink_inactive_list does: what was not used goes out.
+        """
         if page is None or self.kernel.isolate_lru_page(page):
             return -EBUSY
+        if self.kernel.CONFIG_SWAP:
+            self._shrink(page)
+            return 0
         self.kernel.page_referenced(page, False)
         self.kernel.putback_lru_page(page)
         return 0
 
+    def swap_out_page(self, page: Any) -> int:
+        """Reclaim a page twice: the first pass forgets that it was used. -EBUSY if it stays."""
+        if page is None or not self.kernel.CONFIG_SWAP:
+            return -EBUSY
+        for _ in range(SWAP_OUT_PASSES):
+            if self.kernel.isolate_lru_page(page):
+                return -EBUSY
+            if self._shrink(page):
+                return 0
+        return -EBUSY
+
+    def _shrink(self, page: Any) -> bool:
+        """Reclaim an isolated page, and put it back if it is kept; whether it was freed."""
+        pages = [page]
+        freed = self.kernel.shrink_page_list(pages)
+        for kept in pages:
+            self.kernel.putback_lru_page(kept)
+        return bool(freed)
+
+    def swap_out(self, p: str, at: int, n: int = 1) -> int:
+        """Swap pages of a process out, for everybody who maps them."""
+        results = [self.swap_out_page(self.page_at(p, at + number)) for number in range(n)]
+        return next((ret for ret in results if ret), 0)
+
     def reclaim(self, p: str, at: int, n: int = 1) -> int:
-        """What reclaim does to pages before it would swap them out, which needs a swap device."""
+        """What reclaim does to pages; without a swap device no page goes out."""
         results = [self.reclaim_page(self.page_at(p, at + number)) for number in range(n)]
         return next((ret for ret in results if ret), 0)
 

@@ -28,12 +28,15 @@ DAEMONS = {
     "compact": "kcompactd",
     "migrate": "kmigrated",
     "reclaim": "kswapd",
+    "swap_out": "kswapd",
     "walk": "kmigrated",
 }
 
 #: What `allow` can mean.
 SURVIVABLE = ("use-after-free", "refcount-underflow")
-SWITCHES = ("CONFIG_KSM", "CONFIG_MIGRATION")
+SWITCHES = ("CONFIG_KSM", "CONFIG_MIGRATION", "CONFIG_SWAP")
+#: Steps that need a swap device.
+SWAPPING = ("swap_out", "swap_in")
 
 
 def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
@@ -48,7 +51,7 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     recorder = SetupRecorder()
     machine.observer = recorder
     with machine.running(0, "boot"), oopses():
-        system = System(kernel, machine, litmus.processes, litmus.config)
+        system = System(kernel, machine, litmus.processes, config_of(litmus))
         for knob, number in litmus.ksm.items():
             system.set(knob, number)
     _declare_children(system, litmus)
@@ -77,11 +80,22 @@ def every_step(litmus: Litmus) -> list[Step]:
     return [step for block in blocks for step in block]
 
 
+def config_of(litmus: Litmus) -> dict[str, bool]:
+    """The switches of a litmus: one that swaps has a swap device, unless it says otherwise.
+
+    Without a device there are fewer steps, so a scenario that swaps nothing has none.
+    """
+    swaps = any(step.op in SWAPPING for step in every_step(litmus))
+    return {**({"CONFIG_SWAP": True} if swaps else {}), **litmus.config}
+
+
 def check_steps(litmus: Litmus) -> None:
     """Raise InputError for a step or a switch that this version of the model does not have."""
     for switch in litmus.config:
         if switch not in SWITCHES:
-            message = f"{switch} is not modelled: write {' or '.join(SWITCHES)}"
+            message = (
+                f"{switch} is not modelled: write {', '.join(SWITCHES[:-1])} or {SWITCHES[-1]}"
+            )
             raise InputError(message, Place(litmus.path))
     for violation in litmus.allow:
         if violation not in SURVIVABLE:
@@ -178,13 +192,13 @@ def calls_of(system: System, step: Step) -> list[Call]:
     if step.op == "scan":
         passes = step.args.get("k", 1)
         return [Call(task, "scan", system.scan_step, repeat=True, fail=fail)] * passes
-    if step.op in ("migrate", "reclaim", "walk"):
+    if step.op in ("migrate", "reclaim", "swap_out", "walk"):
         return [
             call
             for number in range(step.args.get("n", 1))
             for call in _frame_calls(system, step, number)
         ]
-    if step.op in ("write", "poke", "read", "fault"):
+    if step.op in ("write", "poke", "read", "fault", "swap_in"):
         return _access_calls(system, step, task, fail)
     return [Call(task, step.op, operation(system, step), fail=fail)]
 

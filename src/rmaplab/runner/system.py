@@ -12,7 +12,7 @@ from rmaplab.kernel import contents, madvise
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import ENOMEM, PAGE_SHIFT, VM_READ, VM_WRITE
-from rmaplab.kernel.pgtable import Pte
+from rmaplab.kernel.pgtable import Pte, SwapEntry
 from rmaplab.machine import Machine, Struct, pointer, pte_get, pte_offset_map, value
 from rmaplab.runner.activities import Activities
 from rmaplab.runner.places import Access, address_of
@@ -71,8 +71,11 @@ class System(Activities):
         """What a process must find in its memory, by address."""
         return dict(self.tasks[name].shadow)
 
-    def contents_of(self, entry: Pte) -> Any:
-        """What the page of a page table entry holds."""
+    def contents_of(self, entry: Pte | SwapEntry) -> Any:
+        """What the page of a page table entry holds, in memory or in swap."""
+        if isinstance(entry, SwapEntry):
+            slot = self.kernel.swap_slot(entry)
+            return slot.contents if slot.page is None else slot.page.contents
         if entry.special:
             return contents.ZERO
         return self.kernel.pfn_to_page(entry.pfn).contents
@@ -233,6 +236,10 @@ class System(Activities):
     def read(self, p: str, at: int, n: int = 1) -> int:
         """Load a byte of each page."""
         return self._access("read", p, at, n)
+
+    def swap_in(self, p: str, at: int, n: int = 1) -> int:
+        """Fault pages in, from swap if they are there."""
+        return self._access("swap_in", p, at, n)
 
     def fault(self, p: str, at: int, n: int = 1, write: bool = False) -> int:
         """Fault pages in without changing them."""

@@ -1,6 +1,7 @@
 """The truths that a state at rest must keep, held against a brute-force look at everything.
 
-1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone.
+1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone,
+and a slot of the swap device is counted as often as it is used.
 (4, the locks, is the machines' own.) Nothing here runs kernel code: structures are only read.
 """
 
@@ -12,7 +13,8 @@ from typing import Any
 
 from rmaplab.kernel import contents
 from rmaplab.kernel.mm_types import PAGE_MAPPING_KSM, PAGE_SHIFT
-from rmaplab.kernel.pgtable import Pte, is_migration_entry
+from rmaplab.kernel.pgtable import Pte, SwapEntry, is_migration_entry
+from rmaplab.kernel.swapfile import SWAP_HAS_CACHE, swap_count
 from rmaplab.machine import (
     KernelStateError,
     atomic_read,
@@ -40,6 +42,7 @@ def broken_truths(system: System) -> Iterator[KernelStateError]:
     checks = [
         *(partial(_found, system, system.kernel.pfn_to_page(p), mapped[p]) for p in mapped),
         *(partial(_private, system, name, mm) for name, mm in system.processes()),
+        *(partial(_slot, system, *each) for each in _slots(system)),
         partial(_reachable, system, mapped),
     ]
     for check in checks:
@@ -143,7 +146,7 @@ def _private(system: System, name: str, mm: Any) -> None:
     shadow = dict(system.shadow(name))
     for address, entry in entries_of(mm):
         expected = shadow.pop(address, contents.ZERO)
-        if isinstance(entry, Pte):
+        if isinstance(entry, Pte | SwapEntry):
             actual = system.contents_of(entry)
             if actual != expected:
                 page = page_of(address)
@@ -179,14 +182,47 @@ def _reachable(system: System, mapped: dict[int, list[tuple[Any, int]]]) -> None
             continue
         seen.add(id(item))
         todo.extend(system.machine.references(item))
+    cached = [slot.page for slot, _ in _slots(system)]
     for cache in system.machine.caches:
         for item in cache.live():
             if cache is system.kernel.page_cachep:
-                reached = system.kernel.page_to_pfn(item) in mapped
+                reached = system.kernel.page_to_pfn(item) in mapped or item in cached
             else:
                 reached = id(item) in seen
             if not reached:
                 _leaked(system, item)
+
+
+# The swap device
+
+
+def _slots(system: System) -> list[tuple[Any, int]]:
+    """The slots of the device, and how many entries of page tables name each."""
+    if not system.kernel.CONFIG_SWAP:
+        return []
+    named = [
+        entry.offset
+        for _, mm in system.processes()
+        for _, entry in entries_of(mm)
+        if isinstance(entry, SwapEntry)
+    ]
+    return [(slot, named.count(number)) for number, slot in enumerate(system.kernel.swap_slots)]
+
+
+def _slot(system: System, slot: Any, entries: int) -> None:
+    """A slot's count is that of its entries, and its page and it know each other."""
+    name = system.machine.name_of(slot)
+    count = swap_count(slot.swap_map)
+    if count != entries:
+        message = f"{entries} page table entries name {name}, its swap_map says {count}"
+        raise KernelStateError("leak" if count > entries else "missed-mapping", message, slot)
+    page = slot.page
+    if (page is not None) != bool(slot.swap_map & SWAP_HAS_CACHE):
+        message = f"swap_map and swap cache disagree whether {name} has a page"
+        raise KernelStateError("leak", message, slot)
+    if page is not None and not (page.swapcache and system.kernel.swap_slot(page.private) is slot):
+        message = f"{system.machine.name_of(page)} does not know that it is in {name}"
+        raise KernelStateError("missed-mapping", message, page)
 
 
 def _leaked(system: System, item: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from inspect import getdoc, getmembers, isfunction
+from itertools import pairwise
 
 import pytest
 
@@ -24,10 +25,14 @@ def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
         "012f18004da3",
         "76545066c852",
         "26ba0cb63cb8",
+        "ba6f0ff3981e",
         "288468c334e9",
         "21d0d443cdc1",
         "44ab57a06ded",
+        "ad8c2ee801ad",
         "f18194275c39",
+        "4969c1192d15",
+        "31c4a3d3a0f8",
         "a247c3a97a02",
         "4829b906cc06",
         "1ce82b69e96c",
@@ -35,8 +40,16 @@ def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
 
 
 def test_each_kernel_derives_from_the_one_before_it() -> None:
-    for before, after in zip(KERNELS.values(), list(KERNELS.values())[1:], strict=False):
+    line = [kernel for name, kernel in KERNELS.items() if not name.startswith("before-")]
+    for before, after in pairwise(line):
         assert issubclass(after, before)
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name.startswith("before-")])
+def test_a_revert_is_aside_and_derives_from_the_release_that_has_the_commit(name: str) -> None:
+    assert name in ASIDE
+    assert KERNELS[name].__bases__ == (V2_6_34,)
+    assert name.removeprefix("before-") in (getdoc(KERNELS[name]) or "")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,9 @@ def test_an_unknown_name_gets_those_that_come_near() -> None:
 
 
 def test_a_name_like_no_other_gets_them_all() -> None:
-    with pytest.raises(LookupError, match=r"there are v2\.6\.34, 3f6c82728f4e, .*v2\.6\.38"):
+    with pytest.raises(
+        LookupError, match=r"there are before-ea90002b0fa7, v2\.6\.34, 3f6c82728f4e, .*v2\.6\.38"
+    ):
         find("???")
 
 

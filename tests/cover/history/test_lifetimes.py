@@ -281,8 +281,8 @@ def test_an_unmapped_page_of_the_swap_cache_is_not_mapped_again(name: str, remap
     walked = []
 
     class Swapping(KERNELS[name]):  # type: ignore[misc]
-        def PageSwapCache(self, page: Any) -> bool:
-            return True
+        def __init__(self, machine: Any) -> None:
+            super().__init__(machine, CONFIG_SWAP=True)
 
         def rmap_walk(self, page: Any, rmap_one: Any, arg: Any) -> int:
             walked.append(page)
@@ -293,10 +293,12 @@ def test_an_unmapped_page_of_the_swap_cache_is_not_mapped_again(name: str, remap
     with system.machine.running(cpu=0, task="A"):
         mm = system.start()
         page = kernel.follow_page(kernel.find_vma(mm, BASE), BASE)
+        kernel.lock_page(page)
+        assert kernel.add_to_swap(page)
+        kernel.unlock_page(page)
         if not remapped:
-            kernel.get_page(page)
+            kernel.swap_duplicate(page.private)  # of a child that has it on the device only
             kernel.mmput(mm)
-            page._count.set(2)  # isolation's, and that of the swap cache
         kernel.migrate_pages([page], lambda _: kernel.alloc_page())
 
     assert bool(walked) == remapped

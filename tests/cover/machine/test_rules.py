@@ -101,6 +101,11 @@ def test_nothing_is_added_to_the_one_value_excepted() -> None:
     assert rules.atomic_add_unless(0, 1, 0, 0) == (0, False)
 
 
+def test_a_value_is_exchanged_for_the_one_expected_only() -> None:
+    assert rules.atomic_exchange_if(2, 2, 0) == (0, True)
+    assert rules.atomic_exchange_if(3, 2, 0) == (3, False)
+
+
 @pytest.mark.parametrize(
     ("relation", "holds"),
     [("==", False), ("!=", True), ("<", True), ("<=", True), (">", False), (">=", False)],

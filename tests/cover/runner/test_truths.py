@@ -119,3 +119,38 @@ def test_without_migration_no_page_is_isolated_for_it(after) -> None:
     system = after("A: mmap 0\nA: write 0 = 1\nA: migrate 0\ncompact", "config CONFIG_MIGRATION=n")
 
     assert system.kernel.page_count(system.page_at("A", 0)) == 1
+
+
+SWAPPED = f"{WRITTEN}A: swap_out 0 2\n"
+
+
+def test_all_is_well_with_pages_in_swap(after) -> None:
+    check_truths(after(SWAPPED, "config CONFIG_SWAP=y"))
+    check_truths(after(f"{SWAPPED}B: swap_in 0\nA: reclaim 0\n", "config CONFIG_SWAP=y"))
+
+
+def test_what_a_process_has_in_swap_is_its_own_too(after) -> None:
+    system = after(SWAPPED, "config CONFIG_SWAP=y")
+    system.kernel.swap_slots[1].contents = fill(9)
+
+    assert complaint(system) == ("wrong-data", "A wrote 1 to page 0 and finds 9")
+
+
+def test_a_slot_is_counted_as_often_as_it_is_named(after) -> None:
+    system = after(SWAPPED, "config CONFIG_SWAP=y")
+    slot = system.kernel.swap_slots[2]
+    slot.swap_map += 1
+    assert complaint(system)[0] == "leak"
+    slot.swap_map -= 2
+    assert complaint(system)[0] == "missed-mapping"
+
+
+def test_the_swap_cache_and_its_page_know_each_other(after) -> None:
+    system = after(f"{SWAPPED}A: swap_in 0", "config CONFIG_SWAP=y")
+    slot = system.kernel.swap_slots[1]
+    page = slot.page
+    page.swapcache = False
+    assert "does not know" in complaint(system)[1]
+    page.swapcache = True
+    slot.page = None
+    assert "disagree" in complaint(system)[1]

@@ -50,10 +50,6 @@ class PageRmap(AnonVmas):
         """Whether a page is anonymous; true for a KSM page too (include/linux/mm.h)."""
         return bool(mapping_flags(page.mapping) & PAGE_MAPPING_ANON)
 
-    def PageSwapCache(self, page: Any) -> bool:
-        """Whether a page is in the swap cache; there is no swap here yet."""
-        return False
-
     def page_mapped(self, page: Any) -> bool:
         """Whether any page table entry maps a page."""
         return atomic_compare(page._mapcount, ">=", 0)

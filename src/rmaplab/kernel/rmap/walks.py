@@ -48,8 +48,8 @@ def ptep_clear_flush_young(pte: PtePointer) -> bool:
 class Walks(PageRmap):
     """The functions that visit every page table entry which maps a page."""
 
-    # The kernel also collects the flags of the VMAs in which the page was used, for vmscan: there
-    # is no reclaim here yet. What it does through a pointer to `mapcount` is a second result.
+    # The kernel also collects the flags of the VMAs in which the page was used, for vmscan: it asks
+    # only for VM_LOCKED. What it does through a pointer to `mapcount` is a second result.
 
     def page_referenced_one(
         self, page: Any, vma: Any, address: int, mapcount: int
@@ -120,24 +120,29 @@ class Walks(PageRmap):
         if not flags & TTU_IGNORE_ACCESS and ptep_clear_flush_young(pte):
             spin_unlock(mm.page_table_lock)
             return SWAP_FAIL
-        self.try_to_unmap_pte(page, pte, flags)
+        ret = self.try_to_unmap_pte(page, mm, pte, flags)
         spin_unlock(mm.page_table_lock)
-        return SWAP_AGAIN
+        return ret
 
     # The two functions below are the middle and the end of try_to_unmap_one, cut out for length.
 
-    def try_to_unmap_pte(self, page: Any, pte: PtePointer, flags: int) -> None:
+    def try_to_unmap_pte(self, page: Any, mm: Any, pte: PtePointer, flags: int) -> int:
         """Replace an entry by one that tells where the page went. The entry is locked."""
         entry = ptep_get_and_clear(pte)
         if entry.dirty:
             page.dirty = True
-        # Swap entries belong here: with PageSwapCache(page), duplicate the page's swap entry and
-        # set it; SWAP_FAIL, with the old entry put back, if that cannot be counted.
-        if self.CONFIG_MIGRATION:
+        if self.PageSwapCache(page):
+            if self.swap_duplicate(page.private):
+                set_pte_at(pte, entry)
+                return SWAP_FAIL
+            self.mmlist_add(mm)
+            set_pte_at(pte, page.private)
+        elif self.CONFIG_MIGRATION:
             BUG_ON(TTU_ACTION(flags) != TTU_MIGRATION, "try_to_unmap of a page without swap")
             set_pte_at(pte, self.make_migration_entry(page, entry.write))
         self.page_remove_rmap(page)
         self.page_cache_release(page)
+        return SWAP_AGAIN
 
     def try_to_mlock_one(self, page: Any, vma: Any) -> int:
         """Mark a page found in a locked VMA as such, if mmap_sem can be had without waiting."""
