@@ -163,6 +163,8 @@ class DirectCache(KmemCache):
 class DirectMachine(Machine):
     """Runs one system call at a time, as fast as plain Python allows."""
 
+    goes_back = False
+
     def __init__(self, allow: frozenset[str] = frozenset()) -> None:
         self.allow = allow
         self.caches: list[KmemCache] = []

@@ -49,6 +49,8 @@ class KmemCache(abc.ABC):
 class Machine(abc.ABC):
     """A machine that kernel code runs on."""
 
+    #: Whether earlier states come back, so that the values of fields must never change.
+    goes_back: bool = True
     #: Verdicts that this run passes over, because the modelled kernel does not notice them.
     allow: frozenset[str] = frozenset()
     #: The slab caches, in the order of their creation.
