@@ -21,7 +21,6 @@ from rmaplab.machine.cells import Action, Cell, key_of
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.rules import BLOCKED
 
-
 #: Local states of a flow that a state, a string with a character for each flow, has room for.
 LOCAL_STATES = 1_000_000
 

@@ -18,7 +18,8 @@ from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.traced import TracedMachine
-from rmaplab.runner.system import Access, System
+from rmaplab.runner.places import Access
+from rmaplab.runner.system import System
 from rmaplab.runner.truths import check_truths
 
 #: Who does a step that no process does.
