@@ -109,7 +109,8 @@ class System(Activities):
         if mm is None:
             return -ENOMEM
         copy.mm = mm
-        copy.shadow = self.shadows.copied(task.shadow)  # also of what is not inherited: no VMA, no question
+        # Also of what is not inherited: no VMA, no question.
+        copy.shadow = self.shadows.copied(task.shadow)
         return 0
 
     def exit(self, p: str) -> int:
