@@ -148,6 +148,15 @@ class DirectCache(KmemCache):
         self._serial += 1
         item.serial = self._serial
 
+    def take(self, index: int) -> Any:
+        """The object of that number if it is free."""
+        item = self.at(index)
+        if item in self._free:
+            self._free.remove(item)
+            self._live[index] = item
+            return item
+        return None
+
     def free(self, item: Any) -> None:
         """Give an object back."""
         number = item.slab_index
@@ -164,6 +173,9 @@ class DirectCache(KmemCache):
 
     def at(self, index: int) -> Any:
         """The object of that number."""
+        if index >= len(self._slabs):  # all up to it are there, and free
+            unused = [self._new() for _ in range(len(self._slabs), index + 1)]
+            self._free[:0] = reversed(unused)
         return self._slabs[index]
 
     def live(self) -> tuple[Any, ...]:
