@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rmaplab.kernel.compaction import Compaction
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import AnonVmaUse
 from rmaplab.kernel.rmap import AnonVma
@@ -215,6 +216,21 @@ class Commit3fe2011ff51e(Commit67b9509b2c68):
             super().remove_migration_ptes_if(use, old, new)
 
 
+class Commit748446bb6b5f(Commit3fe2011ff51e, Compaction):
+    """748446bb6b5f "mm: compaction: memory compaction core".
+
+    2010-05-24, v2.6.35. All of mm/compaction.c is in rmaplab.kernel.compaction.
+    """
+
+    def sysctl_compaction_handler(self) -> int:
+        """New: compact because somebody wrote to /proc/sys/vm/compact_memory.
+
+        76ab0f530e49 "mm: compaction: add /proc trigger for memory compaction", v2.6.35, has it.
+        """
+        self.compact_zone()
+        return 0
+
+
 #: The anonymous reverse map of v2.6.35. Left out of the chain: a8bef8ff6ea1 "mm: migration: avoid
 #: race between shift_arg_pages() and rmap_walk()...": there is no exec here.
-V2_6_35 = Commit3fe2011ff51e
+V2_6_35 = Commit748446bb6b5f

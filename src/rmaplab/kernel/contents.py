@@ -37,6 +37,7 @@ class Contents(NamedTuple):
 ZERO = Contents(0)
 
 
+@lru_cache(maxsize=1024)
 def fill(word: int) -> Contents:
     """A page where every 8-byte little-endian word is `word`."""
     if not 0 <= word < 1 << 64:

@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 from rmaplab.kernel.base import KernelBase
 from rmaplab.kernel.contents import ZERO
 from rmaplab.kernel.mm_types import ENOMEM, VM_EXEC, VM_READ, VM_WRITE
-from rmaplab.kernel.pgtable import ZERO_PFN, Pte, is_swap_entry, pte_present
+from rmaplab.kernel.pgtable import (
+    ZERO_PFN,
+    Pte,
+    is_swap_entry,
+    pte_mkdirty,
+    pte_mkwrite,
+    pte_present,
+    pte_setyoung,
+    pte_wrprotect,
+)
 from rmaplab.machine import (
     VM_BUG_ON,
     free_pgd_range,
@@ -48,22 +57,22 @@ class MmuGather(NamedTuple):
 
 def pte_mkyoung(pte: Pte, vm_flags: int) -> Pte:
     """Open the entry for accesses, unless its VMA is PROT_NONE."""
-    return pte._replace(young=bool(vm_flags & (VM_READ | VM_WRITE | VM_EXEC)))
+    return pte_setyoung(pte, bool(vm_flags & (VM_READ | VM_WRITE | VM_EXEC)))
 
 
 def mk_pte(pfn: int, vm_flags: int) -> Pte:
     """A new entry with vm_page_prot: that of a private mapping never allows writing."""
-    return pte_mkyoung(Pte(pfn), vm_flags)
+    return Pte(pfn, young=bool(vm_flags & (VM_READ | VM_WRITE | VM_EXEC)))
 
 
 def pte_modify(pte: Pte, vm_flags: int) -> Pte:
     """The entry with another vm_page_prot."""
-    return pte_mkyoung(pte._replace(write=False), vm_flags)
+    return pte_mkyoung(pte_wrprotect(pte), vm_flags)
 
 
 def maybe_mkwrite(pte: Pte, vm_flags: int) -> Pte:
     """Allow writing if the VMA does; without VM_WRITE it is a write forced by the kernel."""
-    return pte._replace(write=True) if vm_flags & VM_WRITE else pte
+    return pte_mkwrite(pte) if vm_flags & VM_WRITE else pte
 
 
 class Memory(KernelBase):
@@ -118,7 +127,7 @@ class Memory(KernelBase):
             if write:
                 if not entry.write:
                     return self.do_wp_page(mm, vma, address, pte, entry)
-                updated = updated._replace(dirty=True)
+                updated = pte_mkdirty(updated)
             updated = pte_mkyoung(updated, vma.vm_flags)
             if updated != entry:
                 set_pte_at(pte, updated)
@@ -144,7 +153,7 @@ class Memory(KernelBase):
         page.contents = ZERO
         entry = mk_pte(self.page_to_pfn(page), vma.vm_flags)
         if vma.vm_flags & VM_WRITE:
-            entry = entry._replace(write=True, dirty=True)
+            entry = pte_mkwrite(pte_mkdirty(entry))
         spin_lock(mm.page_table_lock)
         if pte_get(page_table) is None:
             self.page_add_new_anon_rmap(page, vma, address)
@@ -183,7 +192,7 @@ class Memory(KernelBase):
     def wp_page_reuse(self, mm: Any, vma: Any, page_table: Any, orig_pte: Pte) -> int:
         """Make the entry writable and unlock it."""
         vm_flags = vma.vm_flags
-        entry = pte_mkyoung(orig_pte, vm_flags)._replace(dirty=True)
+        entry = pte_mkdirty(pte_mkyoung(orig_pte, vm_flags))
         set_pte_at(page_table, maybe_mkwrite(entry, vm_flags))
         spin_unlock(mm.page_table_lock)
         return VM_FAULT_WRITE
@@ -218,7 +227,7 @@ class Memory(KernelBase):
     ) -> None:
         """Map the copy in place of the old page; the entry is locked."""
         vm_flags = vma.vm_flags
-        entry = mk_pte(self.page_to_pfn(new_page), vm_flags)._replace(dirty=True)
+        entry = pte_mkdirty(mk_pte(self.page_to_pfn(new_page), vm_flags))
         ptep_get_and_clear(page_table)
         self.page_add_new_anon_rmap(new_page, vma, address)
         set_pte_at(page_table, maybe_mkwrite(entry, vm_flags))
@@ -262,7 +271,7 @@ class Memory(KernelBase):
             VM_BUG_ON(self.swap_duplicate(pte), "copy_one_pte: an entry of an unused slot")
             self.mmlist_add(dst_mm, src_mm)
         elif pte.write:  # of a present entry, or of a migration entry made read-only
-            pte = pte._replace(write=False)
+            pte = pte_wrprotect(pte)
             set_pte_at(src_pte, pte)
         if pte_present(pte):
             page = self.vm_normal_page(vma, address, pte)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Pte(NamedTuple):
@@ -38,6 +38,32 @@ class SwapEntry(NamedTuple):
 
     def __str__(self) -> str:
         return f"swap slot {self.offset}"
+
+
+# The processor's bits (asm/pgtable.h). Each writes all fields out: _replace() takes four times as
+# long, and every fault sets several bits.
+
+
+def pte_mkwrite(pte: Pte) -> Pte:
+    """The entry, writable."""
+    return Pte(pte.pfn, True, pte.dirty, pte.young, pte.special)
+
+
+def pte_wrprotect(pte: Any) -> Any:
+    """The entry, read-only: also one that waits for a migration (make_migration_entry_read)."""
+    if isinstance(pte, Pte):
+        return Pte(pte.pfn, False, pte.dirty, pte.young, pte.special)
+    return pte._replace(write=False)
+
+
+def pte_mkdirty(pte: Pte) -> Pte:
+    """The entry, dirty."""
+    return Pte(pte.pfn, pte.write, True, pte.young, pte.special)
+
+
+def pte_setyoung(pte: Pte, young: bool) -> Pte:
+    """The entry, with this accessed bit: pte_mkyoung and pte_mkold."""
+    return Pte(pte.pfn, pte.write, pte.dirty, young, pte.special)
 
 
 #: The frame of the kernel's zero page: no frame of the page cache has it.

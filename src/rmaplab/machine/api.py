@@ -351,6 +351,11 @@ def kmem_cache_alloc(cache: KmemCache) -> Any:
     return cache.alloc()
 
 
+def kmem_cache_take(cache: KmemCache, index: int) -> Any:
+    """The object of that number off the freelist: split_free_page(). None if it is not free."""
+    return cache.take(index)
+
+
 def kmem_cache_free(cache: KmemCache, item: Any) -> None:
     """Give an object back."""
     cache.free(item)

@@ -30,6 +30,14 @@ class Context:
         self.allocations += 1
         return self.allocations == self.fail_at
 
+    def let_go(self, lock: Any) -> None:
+        """Forget a lock, as a rule the one that was taken last."""
+        held = self.held
+        if held and held[-1] is lock:
+            del held[-1]
+        else:
+            held.remove(lock)
+
     def might_sleep(self, what: str) -> None:
         """Complain if this may not sleep now: a spinlock or an RCU read-side section is held."""
         if self.atomic or self.rcu:

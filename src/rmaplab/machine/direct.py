@@ -50,12 +50,22 @@ def _freed_property(name: str) -> property:
     return property(touched, touched)
 
 
-def _initialise(item: Any, fields: dict[str, Field]) -> None:
-    for name, field in fields.items():
-        if field.kind is Kind.VALUE:
-            setattr(item, name, field.initial)
-        else:
-            setattr(item, name, EMBEDDED[field.kind](item, name, field))
+def _initialiser(fields: dict[str, Field]) -> Callable[[Any], None]:
+    """What gives an object its first values; the kinds of fields are looked up here, once."""
+    values = [(name, field.initial) for name, field in fields.items() if field.kind is Kind.VALUE]
+    parts = [
+        (name, EMBEDDED[field.kind], field)
+        for name, field in fields.items()
+        if field.kind is not Kind.VALUE
+    ]
+
+    def initialise(item: Any) -> None:
+        for name, initial in values:
+            setattr(item, name, initial)
+        for name, kind, field in parts:
+            setattr(item, name, kind(item, name, field))
+
+    return initialise
 
 
 def _concrete(struct: type[Struct], name: str) -> tuple[type[Any], type[Any]]:
@@ -88,6 +98,7 @@ class DirectCache(KmemCache):
         self.ctor = ctor
         self._living, self._freed = _concrete(struct, name)
         self._fields = struct.fields
+        self._initialise = _initialiser(struct.fields)
         self._free: list[Any] = []
         self._slabs: list[Any] = []
         self._live: dict[int, Any] = {}
@@ -106,7 +117,7 @@ class DirectCache(KmemCache):
         item.slab_index = len(self._slabs)
         self._slabs.append(item)
         self._name(item)
-        _initialise(item, self._fields)
+        self._initialise(item)
         if self.ctor is not None:
             self.ctor(item)
         return item
@@ -119,7 +130,7 @@ class DirectCache(KmemCache):
         self._name(item)
         self._slabs[item.slab_index] = item
         if self.ctor is None:
-            _initialise(item, self._fields)
+            self._initialise(item)
         else:
             self._inherit(item, old)
         return item
@@ -137,6 +148,15 @@ class DirectCache(KmemCache):
         self._serial += 1
         item.serial = self._serial
 
+    def take(self, index: int) -> Any:
+        """The object of that number if it is free."""
+        item = self.at(index)
+        if item in self._free:
+            self._free.remove(item)
+            self._live[index] = item
+            return item
+        return None
+
     def free(self, item: Any) -> None:
         """Give an object back."""
         number = item.slab_index
@@ -153,6 +173,9 @@ class DirectCache(KmemCache):
 
     def at(self, index: int) -> Any:
         """The object of that number."""
+        if index >= len(self._slabs):  # all up to it are there, and free
+            unused = [self._new() for _ in range(len(self._slabs), index + 1)]
+            self._free[:0] = reversed(unused)
         return self._slabs[index]
 
     def live(self) -> tuple[Any, ...]:
@@ -162,6 +185,8 @@ class DirectCache(KmemCache):
 
 class DirectMachine(Machine):
     """Runs one system call at a time, as fast as plain Python allows."""
+
+    goes_back = False
 
     def __init__(self, allow: frozenset[str] = frozenset()) -> None:
         self.allow = allow
@@ -187,7 +212,7 @@ class DirectMachine(Machine):
         item = living()
         item.serial = 0
         item.slab_index = 0
-        _initialise(item, struct.fields)
+        _initialiser(struct.fields)(item)
         self._statics.append(item)
         return cast(S, item)
 

@@ -141,32 +141,41 @@ class DirectTree(Tree):
 
 
 class DirectPte(PtePointer):
-    """An entry of a hashed page table."""
+    """An entry of a hashed page table: the pointer to it is the entry's own place."""
 
-    __slots__ = ("_address", "_entries")
+    __slots__ = ("entry",)
 
-    def __init__(self, entries: dict[int, Any], address: int) -> None:
-        self._entries = entries
-        self._address = address
+    def __init__(self) -> None:
+        self.entry: Any = None
 
     def read(self) -> Any:
         """The entry."""
-        return self._entries[self._address]
+        return self.entry
 
     def write(self, entry: Any) -> None:
         """Set it."""
-        self._entries[self._address] = entry
+        self.entry = entry
 
     def exchange(self, entry: Any) -> Any:
         """Set it and return the old one."""
-        old = self._entries[self._address]
-        self._entries[self._address] = entry
+        old = self.entry
+        self.entry = entry
         return old
 
     def wait_while(self, entry: Any) -> None:
         """Nobody else can change it."""
-        if self._entries[self._address] == entry:
+        if self.entry == entry:
             raise KernelStateError("deadlock", "a fault is retried for ever")
+
+
+def _touched(*_: Any) -> Any:
+    raise KernelStateError("use-after-free", "access to an entry of a freed page table")
+
+
+#: What a pointer into a page table that was freed points to.
+FreedPte: Any = type(
+    "FreedPte", (DirectPte,), {"__slots__": (), "entry": property(_touched, _touched)}
+)
 
 
 class DirectPageTable(PageTable):
@@ -176,19 +185,20 @@ class DirectPageTable(PageTable):
 
     def __init__(self, owner: Any, field: str, declared: Field) -> None:
         self.owner = owner
-        self._entries: dict[int, Any] = {}
+        self._entries: dict[int, DirectPte] = {}
 
     def allocate(self, address: int) -> PtePointer | None:
         """The entry, its table allocated if missing."""
-        if address not in self._entries:
+        found = self._entries.get(address)
+        if found is None:
             if RUNNING.context.should_fail():
                 return None
-            self._entries[address] = None
-        return DirectPte(self._entries, address)
+            found = self._entries[address] = DirectPte()
+        return found
 
     def find(self, address: int) -> PtePointer | None:
         """The entry, if there is a table."""
-        return DirectPte(self._entries, address) if address in self._entries else None
+        return self._entries.get(address)
 
     def addresses(self, start: int, end: int) -> tuple[int, ...]:
         """The addresses with tables."""
@@ -199,5 +209,7 @@ class DirectPageTable(PageTable):
     def release(self, start: int, end: int) -> None:
         """Free the tables."""
         for address in self.addresses(start, end):
-            if self._entries.pop(address) is not None:
+            freed = self._entries.pop(address)
+            if freed.entry is not None:
                 raise KernelStateError("bug-on", "page table freed with an entry in it")
+            freed.__class__ = FreedPte

@@ -1,6 +1,8 @@
 """Locks and atomics of the direct machine: the rule book applied at once.
 
 With one call at a time nobody else can release a lock: having to wait is a deadlock.
+What goes well is done in place, without the tuples of the rule book; what does not is left to it,
+for its errors. The tests hold every case against it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from rmaplab.machine import rules
 from rmaplab.machine.context import RUNNING
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.handles import Atomic, BitLock, Mutex, RwSem, SpinLock
-from rmaplab.machine.rules import BLOCKED
+from rmaplab.machine.rules import BLOCKED, RELATIONS
 from rmaplab.machine.struct import Field
 
 
@@ -43,25 +45,32 @@ class DirectSpinLock(_Part, SpinLock):
     def acquire(self) -> None:
         """Take it."""
         context = RUNNING.context
-        self._apply(rules.lock_acquire(self.state, context.cpu))
+        if self.state is None:
+            self.state = context.cpu
+        else:
+            self._apply(rules.lock_acquire(self.state, context.cpu))
         context.atomic += 1
         context.held.append(self)
 
     def try_acquire(self) -> bool:
         """Take it if free."""
+        if self.state is not None:
+            return False
         context = RUNNING.context
-        taken: bool = self._apply(rules.lock_try(self.state, context.cpu))
-        if taken:
-            context.atomic += 1
-            context.held.append(self)
-        return taken
+        self.state = context.cpu
+        context.atomic += 1
+        context.held.append(self)
+        return True
 
     def release(self) -> None:
         """Release it."""
         context = RUNNING.context
-        self._apply(rules.lock_release(self.state, context.cpu))
+        if self.state == context.cpu:
+            self.state = None
+        else:
+            self._apply(rules.lock_release(self.state, context.cpu))
         context.atomic -= 1
-        context.held.remove(self)
+        context.let_go(self)
 
     def is_locked(self) -> bool:
         """Whether it is held."""
@@ -76,22 +85,29 @@ class DirectMutex(_Part, Mutex):
     def acquire(self) -> None:
         """Take it."""
         context = RUNNING.context
-        self._apply(rules.lock_acquire(self.state, context.cpu))
+        if self.state is None:
+            self.state = context.cpu
+        else:
+            self._apply(rules.lock_acquire(self.state, context.cpu))
         context.held.append(self)
 
     def try_acquire(self) -> bool:
         """Take it if free."""
+        if self.state is not None:
+            return False
         context = RUNNING.context
-        taken: bool = self._apply(rules.lock_try(self.state, context.cpu))
-        if taken:
-            context.held.append(self)
-        return taken
+        self.state = context.cpu
+        context.held.append(self)
+        return True
 
     def release(self) -> None:
         """Release it."""
         context = RUNNING.context
-        self._apply(rules.lock_release(self.state, context.cpu))
-        context.held.remove(self)
+        if self.state == context.cpu:
+            self.state = None
+        else:
+            self._apply(rules.lock_release(self.state, context.cpu))
+        context.let_go(self)
 
     def is_locked(self) -> bool:
         """Whether it is held."""
@@ -106,9 +122,11 @@ class DirectBitLock(DirectMutex, BitLock):
     def release(self) -> None:
         """Release it, whoever took it."""
         context = RUNNING.context
-        self._apply(rules.bit_release(self.state, context.cpu))
+        if self.state is None:
+            self._apply(rules.bit_release(self.state, context.cpu))
+        self.state = None
         if self in context.held:
-            context.held.remove(self)
+            context.let_go(self)
 
     def wait(self) -> None:
         """Wait until it is free."""
@@ -124,7 +142,10 @@ class DirectRwSem(_Part, RwSem):
     def acquire_read(self) -> None:
         """Take it shared."""
         context = RUNNING.context
-        self._apply(rules.read_acquire(self.state, context.cpu))
+        if self.state == self.initial:
+            self.state = None, (context.cpu,)
+        else:
+            self._apply(rules.read_acquire(self.state, context.cpu))
         context.held.append(self)
 
     def try_acquire_read(self) -> bool:
@@ -138,8 +159,11 @@ class DirectRwSem(_Part, RwSem):
     def release_read(self) -> None:
         """Release it shared."""
         context = RUNNING.context
-        self._apply(rules.read_release(self.state, context.cpu))
-        context.held.remove(self)
+        if self.state[1] == (context.cpu,):
+            self.state = self.initial
+        else:
+            self._apply(rules.read_release(self.state, context.cpu))
+        context.let_go(self)
 
     def acquire_write(self) -> None:
         """Take it alone."""
@@ -151,7 +175,7 @@ class DirectRwSem(_Part, RwSem):
         """Release it."""
         context = RUNNING.context
         self._apply(rules.write_release(self.state, context.cpu))
-        context.held.remove(self)
+        context.let_go(self)
 
     def is_locked(self) -> bool:
         """Whether anybody holds it."""
@@ -169,11 +193,6 @@ class DirectAtomic(Atomic):
         self.least = declared.least
         self.state: int = declared.initial
 
-    def _checked(self, new: int) -> None:
-        if self.least is not None and new < self.least:
-            self._underflow(new)
-        self.state = new
-
     def _underflow(self, new: int) -> None:
         """A count too low: a violation, unless the run passes over it as the kernel does."""
         if "refcount-underflow" not in RUNNING.context.machine.allow:
@@ -186,7 +205,7 @@ class DirectAtomic(Atomic):
 
     def compare(self, relation: str, other: int) -> bool:
         """The value compared."""
-        return rules.RELATIONS[relation](self.state, other)
+        return RELATIONS[relation](self.state, other)
 
     def set(self, value: int) -> None:
         """Store."""
@@ -195,15 +214,14 @@ class DirectAtomic(Atomic):
     def add(self, amount: int) -> None:
         """Add."""
         new = self.state + amount
-        if amount < 0:
-            self._checked(new)
-        else:
-            self.state = new
+        if amount < 0 and self.least is not None and new < self.least:
+            self._underflow(new)
+        self.state = new
 
     def add_and_compare(self, amount: int, relation: str, other: int) -> bool:
         """Add and compare."""
         self.add(amount)
-        return rules.RELATIONS[relation](self.state, other)
+        return RELATIONS[relation](self.state, other)
 
     def add_unless(self, amount: int, unless: int) -> bool:
         """Add unless it is a certain value."""

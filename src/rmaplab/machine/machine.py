@@ -30,6 +30,13 @@ class KmemCache(abc.ABC):
         """An object, or None when the allocation is made to fail."""
 
     @abc.abstractmethod
+    def take(self, index: int) -> Any:
+        """The object of that number if it is free, else None. For SLAB_STATIC caches only.
+
+        If nobody ever had it, those below it count as made, and free.
+        """
+
+    @abc.abstractmethod
     def free(self, item: Any) -> None:
         """Give an object back; a second free is a `double-free`."""
 
@@ -49,6 +56,8 @@ class KmemCache(abc.ABC):
 class Machine(abc.ABC):
     """A machine that kernel code runs on."""
 
+    #: Whether earlier states come back, so that the values of fields must never change.
+    goes_back: bool = True
     #: Verdicts that this run passes over, because the modelled kernel does not notice them.
     allow: frozenset[str] = frozenset()
     #: The slab caches, in the order of their creation.

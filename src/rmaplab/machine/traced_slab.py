@@ -198,6 +198,30 @@ class TracedCache(KmemCache):
 
         return pop
 
+    def take(self, index: int) -> Any:
+        """The object of that number if it is free, on whichever CPU it was freed."""
+        cells = tuple(self._free)
+        rule = self._taker(index)
+        taken = self.machine.action("take", None, self.name, cells, rule, (self.name, index))
+        return self.at(index) if self.machine.perform(taken) else None
+
+    def _taker(self, index: int) -> Any:
+        number, cpu = divmod(index, self.machine.cpus)
+        cpus = self.machine.cpus
+
+        def take(*values: Any) -> Any:
+            news = list(values)
+            free, made = values[cpu]
+            unused = tuple(n * cpus + cpu for n in range(number, made - 1, -1))
+            news[cpu] = (*unused, *free), max(made, number + 1)
+            for place, (kept, count) in enumerate(news):
+                if index in kept:
+                    news[place] = tuple(i for i in kept if i != index), count
+                    return tuple(news), True
+            return values, False
+
+        return take
+
     def free(self, item: Any) -> None:
         """Give an object back."""
         machine, slot = self.machine, item.slot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rmaplab.kernel.compaction import Compaction
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import EBUSY, EFAULT, EINVAL
 from rmaplab.kernel.rmap import SWAP_AGAIN
@@ -11,6 +12,7 @@ from rmaplab.machine import KernelStateError, spin_unlock
 from rmaplab.runner.places import page_of
 
 SWAP_OUT_PASSES = 2
+ENOENT = 2
 
 
 class Activities:
@@ -83,11 +85,10 @@ class Activities:
         return next((ret for ret in results if ret), 0)
 
     def compact(self) -> int:
-        """Migrate every page that is mapped and not merged."""
-        for page in self.kernel.page_cachep.live():
-            if not self.kernel.PageKsm(page):
-                self.migrate_page(page)
-        return 0
+        """Compact memory, as a write to compact_memory does; there is no such file in 2.6.34."""
+        if not isinstance(self.kernel, Compaction) or not self.kernel.CONFIG_MIGRATION:
+            return -ENOENT
+        return int(self.kernel.sysctl_compaction_handler())
 
     def ballast(self) -> int:
         """Fragment memory: only a real kernel needs it."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rmaplab.kernel import contents
 from rmaplab.kernel.mm_types import PAGE_SHIFT
@@ -23,8 +22,7 @@ def page_of(address: int) -> int:
     return (address - BASE) >> PAGE_SHIFT
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """An access of a process to one page, the `number`-th of its operation."""
 
     op: str

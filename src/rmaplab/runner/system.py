@@ -16,6 +16,7 @@ from rmaplab.kernel.pgtable import Pte, SwapEntry
 from rmaplab.machine import Machine, Struct, pointer, pte_get, pte_offset_map, value
 from rmaplab.runner.activities import Activities
 from rmaplab.runner.places import Access, address_of
+from rmaplab.runner.shadow import DictShadows, FrozenShadows, Shadows
 
 ESRCH = 3
 
@@ -50,6 +51,7 @@ class System(Activities):
         self.machine = machine
         self.kernel = kernel(machine, **(config or {}))
         self.tasks: dict[str, Any] = {}
+        self.shadows: Shadows = FrozenShadows() if machine.goes_back else DictShadows()
         for name in processes:
             self.start(name)
         if self.kernel.CONFIG_KSM:
@@ -110,7 +112,8 @@ class System(Activities):
         if mm is None:
             return -ENOMEM
         copy.mm = mm
-        copy.shadow = task.shadow  # also of what is not inherited: no VMA, no question
+        # Also of what is not inherited: no VMA, no question.
+        copy.shadow = self.shadows.copied(task.shadow)
         return 0
 
     def exit(self, p: str) -> int:
@@ -180,7 +183,7 @@ class System(Activities):
     def _forget(self, p: str, at: int, n: int) -> None:
         start, end = address_of(at), address_of(at + n)
         task = self.tasks[p]
-        task.shadow = tuple((a, held) for a, held in task.shadow if not start <= a < end)
+        task.shadow = self.shadows.without(task.shadow, start, end)
 
     def accesses(self, op: str, at: int, n: int = 1, **operands: Any) -> list[Access]:
         """The accesses to pages that an operation is made of, in order."""
@@ -203,9 +206,7 @@ class System(Activities):
             return got if got is RETRY or isinstance(got, int) else 0
         done = self.kernel.user_write_once(mm, address, access.new)
         if done is not RETRY and not done:
-            shadow = dict(task.shadow)
-            shadow[address] = access.new(shadow.get(address))
-            task.shadow = tuple(sorted(shadow.items()))
+            task.shadow = self.shadows.stored(task.shadow, address, access.new)
         return bool(done) if done is RETRY else int(done)
 
     def _access(self, op: str, p: str, at: int, n: int, **operands: Any) -> int:
@@ -226,7 +227,7 @@ class System(Activities):
         cs: tuple[int, ...] = (),
         low: bool = False,
     ) -> int:
-        """Fill pages with words. (`low` asks a real kernel for low frames: nothing to do here.)"""
+        """Fill pages with words. (`low` asks a real kernel for low frames: here all are low.)"""
         return self._access("write", p, at, n, c=c, cs=cs)
 
     def poke(self, p: str, at: int, n: int = 1, off: int = 0, v: int = 0) -> int:

@@ -48,7 +48,8 @@ class PageRmap(AnonVmas):
 
     def PageAnon(self, page: Any) -> bool:
         """Whether a page is anonymous; true for a KSM page too (include/linux/mm.h)."""
-        return bool(mapping_flags(page.mapping) & PAGE_MAPPING_ANON)
+        mapping = page.mapping
+        return mapping is not None and bool(mapping[0] & PAGE_MAPPING_ANON)
 
     def page_mapped(self, page: Any) -> bool:
         """Whether any page table entry maps a page."""
