@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rmaplab.kernel.fault import Fault
 from rmaplab.kernel.fork import Fork
+from rmaplab.kernel.gup import Gup
 from rmaplab.kernel.ksm import Ksm
 from rmaplab.kernel.madvise import Madvise
 from rmaplab.kernel.memory import Memory
@@ -19,6 +20,6 @@ from rmaplab.kernel.rmap import Rmap
 
 
 class Kernel(
-    Fork, Mmap, Mprotect, Fault, Memory, Madvise, Mlock, Ksm, Migrate, Rmap, PageAlloc
+    Fork, Mmap, Mprotect, Fault, Memory, Gup, Madvise, Mlock, Ksm, Migrate, Rmap, PageAlloc
 ):  # fmt: skip
     """v2.6.34, 2010-05-16."""

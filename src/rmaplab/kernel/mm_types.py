@@ -35,6 +35,7 @@ VM_EXEC = 0x4
 VM_SHARED = 0x8
 VM_MAYSHARE = 0x80
 VM_GROWSDOWN = 0x100
+VM_GROWSUP = 0x200  # of no VMA on x86
 VM_PFNMAP = 0x400
 VM_LOCKED = 0x2000
 VM_IO = 0x4000
@@ -105,4 +106,6 @@ class MmStruct(Struct):
     mmap_sem: RwSem = rwsem()
     page_table_lock: SpinLock = spinlock()  # also the lock of every page table: 2 CPUs only
     locked_vm: int = value(0)
+    start_brk: int = value(0)
+    brk: int = value(0)
     flags: int = value(0, marked="set and cleared by atomic bit operations")
