@@ -15,11 +15,12 @@ from rmaplab.kernel.migrate import Migrate
 from rmaplab.kernel.mlock import Mlock
 from rmaplab.kernel.mmap import Mmap
 from rmaplab.kernel.mprotect import Mprotect
+from rmaplab.kernel.mremap import Mremap
 from rmaplab.kernel.page_alloc import PageAlloc
 from rmaplab.kernel.rmap import Rmap
 
 
 class Kernel(
-    Fork, Mmap, Mprotect, Fault, Memory, Gup, Madvise, Mlock, Ksm, Migrate, Rmap, PageAlloc
+    Fork, Mmap, Mremap, Mprotect, Fault, Memory, Gup, Madvise, Mlock, Ksm, Migrate, Rmap, PageAlloc
 ):  # fmt: skip
     """v2.6.34, 2010-05-16."""

@@ -18,7 +18,8 @@ from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.traced import TracedMachine
-from rmaplab.runner.system import Access, System
+from rmaplab.runner.places import Access
+from rmaplab.runner.system import System
 from rmaplab.runner.truths import check_truths
 
 #: Who does a step that no process does.
@@ -87,6 +88,9 @@ def check_steps(litmus: Litmus) -> None:
             raise InputError(message, step.place)
         if step.op == "pin" and step not in litmus.setup:
             raise InputError("pages are pinned in the set-up: move `pin` there", step.place)
+        if step.args.get("dontunmap"):
+            message = "mremap dontunmap is later than these kernels: leave it out"
+            raise InputError(message, step.place)
         if step.op == "madvise" and step.args["advice"] in (
             "free",
             "wipeonfork",
