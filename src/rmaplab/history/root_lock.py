@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v2_6_35 import AnonVmaWithOneCount, Commit3fe2011ff51e
+from rmaplab.history.v2_6_35 import AnonVmaWithOneCount, Commita8bef8ff6ea1
 from rmaplab.machine import SpinLock, Struct, pointer
 
 
@@ -14,7 +14,7 @@ class AnonVmaWithRoot(AnonVmaWithOneCount):
     root: Any = pointer(marked="a late reader under RCU may look at any life of the object")
 
 
-class Commit5c341ee1dfc8(Commit3fe2011ff51e):
+class Commit5c341ee1dfc8(Commita8bef8ff6ea1):
     """5c341ee1dfc8 "mm: track the root (oldest) anon_vma".
 
     2010-08-09, v2.6.36. The root is the last that unlink_anon_vmas frees, so that it can be

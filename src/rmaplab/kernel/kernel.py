@@ -5,6 +5,7 @@ This is Linux 2.6.34, where anon_vma chains begin. rmaplab.history has what came
 
 from __future__ import annotations
 
+from rmaplab.kernel.exec import Exec
 from rmaplab.kernel.fault import Fault
 from rmaplab.kernel.fork import Fork
 from rmaplab.kernel.gup import Gup
@@ -21,6 +22,7 @@ from rmaplab.kernel.rmap import Rmap
 
 
 class Kernel(
-    Fork, Mmap, Mremap, Mprotect, Fault, Memory, Gup, Madvise, Mlock, Ksm, Migrate, Rmap, PageAlloc
+    Exec, Fork, Mmap, Mremap, Mprotect, Fault, Memory, Gup, Madvise, Mlock, Ksm, Migrate, Rmap,
+    PageAlloc,
 ):  # fmt: skip
     """v2.6.34, 2010-05-16."""
