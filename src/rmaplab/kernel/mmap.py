@@ -19,6 +19,7 @@ from rmaplab.kernel.mm_types import (
     VM_WRITE,
 )
 from rmaplab.kernel.mmap_grow import MmapGrow
+from rmaplab.kernel.mmap_locks import MmapLocks
 from rmaplab.kernel.mmap_merge import MmapMerge
 from rmaplab.kernel.munmap import PAGE_ALIGN, Munmap
 from rmaplab.machine import (
@@ -43,7 +44,7 @@ PROT_MASK = VM_READ | VM_WRITE | VM_EXEC
 TASK_UNMAPPED_BASE = TASK_SIZE // 3 & PAGE_MASK
 
 
-class Mmap(MmapMerge, MmapGrow, Munmap):
+class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
     """All of mm/mmap.c."""
 
     def find_vma(self, mm: Any, addr: int) -> Any:
