@@ -34,8 +34,8 @@ def verdict_and_length(name: str, kernel: str) -> tuple[str, int]:
     return violation.kind, len(violation.trace)
 
 
-# The lengths are those of the full breadth-first walk, which finds the nearest violation first. An exit
-# or munmap looks at locked_vm, a fork copies the two ends of the heap: a step or four each.
+# The lengths are those of the full breadth-first walk, which finds the nearest violation first.
+# An exit or munmap looks at locked_vm, a fork copies the two ends of the heap: steps of their own.
 @pytest.mark.parametrize(
     ("name", "kernel", "kind", "length"),
     [
