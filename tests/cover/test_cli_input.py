@@ -69,7 +69,7 @@ class TestBadInput:
         ("kernel", "said"),
         [
             ("v2.6.33", "did you mean one of v2.6.3"),
-            ("nonsense", "there are v2.6.34"),
+            ("nonsense", "there are before-ea90002b0fa7, v2.6.34"),
             ("absent.py:Mine", "there is no file absent.py"),
             ("absent.py", "name the class too: absent.py:MyPatch"),
             (":Mine", "there is no file"),
@@ -109,7 +109,7 @@ class TestBadInput:
             (b"litmus x\0", "is no text"),
             (b"litmus x\n" + b"#" * (1 << 20), "longer than 1 MiB"),
             (b"litmus x\nCPU0\n    A: mmap 0\n    A: mnumap 0\n", "x.litmus:4:8:"),
-            (b"litmus x\nCPU0\n    A: mremap 0 to 5\n", "not modelled"),
+            (b"litmus x\nCPU0\n    A: prctl_merge on\n", "not modelled"),
             (b"litmus x\nCPU0\n    A: pin 0\n", "in the set-up"),
             (b"litmus x\nconfig CONFIG_SMP=n\n", "CONFIG_SMP is not modelled"),
             (b"litmus x\nallow deadlock\n", "no run goes on after deadlock"),

@@ -15,6 +15,7 @@ from rmaplab.history.v2_6_35 import (
     Commit7f60c214fd3a,
     Commit67b9509b2c68,
     Commit748446bb6b5f,
+    Commita8bef8ff6ea1,
 )
 from rmaplab.history.v2_6_36 import (
     V2_6_36,
@@ -44,6 +45,7 @@ KERNELS: dict[str, type[Kernel]] = {
     "7f60c214fd3a": Commit7f60c214fd3a,
     "67b9509b2c68": Commit67b9509b2c68,
     "3fe2011ff51e": Commit3fe2011ff51e,
+    "a8bef8ff6ea1": Commita8bef8ff6ea1,
     "748446bb6b5f": Commit748446bb6b5f,
     "v2.6.35": V2_6_35,
     "5c341ee1dfc8": Commit5c341ee1dfc8,

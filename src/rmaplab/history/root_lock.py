@@ -49,6 +49,14 @@ class Commit012f18004da3(Commit5c341ee1dfc8):
         lock: SpinLock = anon_vma.root.lock
         return lock
 
+    def vm_lock_anon_vma(self, mm: Any, anon_vma: Any) -> None:
+        """The root says whether its lock is taken."""
+        super().vm_lock_anon_vma(mm, anon_vma.root)
+
+    def vm_unlock_anon_vma(self, anon_vma: Any) -> None:
+        """Undo it."""
+        super().vm_unlock_anon_vma(anon_vma.root)
+
     def vma_adjust_lock(self, vma: Any, insert: Any, importer: Any, start: int) -> Any:
         """Boundaries move under the lock, unless it is only the end, and nobody else's pages."""
         anon_vma = vma.anon_vma

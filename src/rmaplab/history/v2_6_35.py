@@ -7,7 +7,13 @@ from typing import Any, ClassVar
 from rmaplab.kernel.compaction import Compaction
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import AnonVmaUse
-from rmaplab.kernel.rmap import AnonVma
+from rmaplab.kernel.mm_types import (
+    EFAULT,
+    VM_GROWSDOWN,
+    VM_GROWSUP,
+    VM_STACK_INCOMPLETE_SETUP,
+)
+from rmaplab.kernel.rmap import SWAP_AGAIN, TTU_MIGRATION, AnonVma
 from rmaplab.machine import (
     INIT_LIST_HEAD,
     Atomic,
@@ -18,6 +24,7 @@ from rmaplab.machine import (
     atomic_set,
     list_del,
     list_empty,
+    list_for_each_entry,
     rcu_read_lock,
     refcount,
     removed,
@@ -216,7 +223,49 @@ class Commit3fe2011ff51e(Commit67b9509b2c68):
             super().remove_migration_ptes_if(use, old, new)
 
 
-class Commit748446bb6b5f(Commit3fe2011ff51e, Compaction):
+class Commita8bef8ff6ea1(Commit3fe2011ff51e):
+    """a8bef8ff6ea1 "mm: migration: avoid race between shift_arg_pages() and rmap_walk()...".
+
+    2010-05-24, v2.6.35. (...during migration by not migrating temporary stacks.) The entries of
+    exec's stack move without the lock of its anon_vma, so a walk may miss a migration entry.
+    """
+
+    def stack_setup_flags(self) -> int:
+        """Two that no other VMA has both."""
+        return VM_STACK_INCOMPLETE_SETUP
+
+    def stack_is_set_up(self, vma: Any) -> None:
+        """From here on its pages may migrate."""
+        vma.vm_flags &= ~VM_STACK_INCOMPLETE_SETUP
+
+    def is_vma_temporary_stack(self, vma: Any) -> bool:
+        """New: whether a VMA is a stack that exec has not moved yet."""
+        if not vma.vm_flags & (VM_GROWSDOWN | VM_GROWSUP):
+            return False
+        return bool(vma.vm_flags & VM_STACK_INCOMPLETE_SETUP == VM_STACK_INCOMPLETE_SETUP)
+
+    def try_to_unmap_anon(self, page: Any, flags: int) -> int:
+        """Migration passes over such stacks: their pages stay mapped, and so where they are."""
+        ret = SWAP_AGAIN
+        anon_vma = self.page_lock_anon_vma(page)
+        if anon_vma is None:
+            return ret
+        for avc in list_for_each_entry(anon_vma.head):
+            vma = avc.vma
+            migrating = self.CONFIG_MIGRATION and flags & TTU_MIGRATION
+            if migrating and self.is_vma_temporary_stack(vma):
+                continue
+            address = self.vma_address(page, vma)
+            if address == -EFAULT:
+                continue
+            ret = self.try_to_unmap_one(page, vma, address, flags)
+            if ret != SWAP_AGAIN or not self.page_mapped(page):
+                break
+        self.page_unlock_anon_vma(anon_vma)
+        return ret
+
+
+class Commit748446bb6b5f(Commita8bef8ff6ea1, Compaction):
     """748446bb6b5f "mm: compaction: memory compaction core".
 
     2010-05-24, v2.6.35. All of mm/compaction.c is in rmaplab.kernel.compaction.
@@ -231,6 +280,4 @@ class Commit748446bb6b5f(Commit3fe2011ff51e, Compaction):
         return 0
 
 
-#: The anonymous reverse map of v2.6.35. Left out of the chain: a8bef8ff6ea1 "mm: migration: avoid
-#: race between shift_arg_pages() and rmap_walk()...": there is no exec here.
 V2_6_35 = Commit748446bb6b5f

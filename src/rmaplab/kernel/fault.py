@@ -13,7 +13,7 @@ from typing import Any, Final
 from rmaplab.kernel.base import KernelBase
 from rmaplab.kernel.contents import ZERO
 from rmaplab.kernel.memory import VM_FAULT_ERROR, VM_FAULT_OOM
-from rmaplab.kernel.mm_types import EFAULT, ENOMEM, VM_EXEC, VM_READ, VM_WRITE
+from rmaplab.kernel.mm_types import EFAULT, ENOMEM, VM_EXEC, VM_GROWSDOWN, VM_READ, VM_WRITE
 from rmaplab.kernel.pgtable import Pte, is_migration_entry
 from rmaplab.machine import (
     down_read,
@@ -40,7 +40,7 @@ class Fault(KernelBase):
         """Handle a fault of the user: 0 to try the access again, -EFAULT (SIGSEGV), -ENOMEM."""
         down_read(mm.mmap_sem)
         vma = self.find_vma(mm, address)
-        if vma is None or vma.vm_start > address or self.access_error(write, vma):
+        if self.bad_area(vma, address) or self.access_error(write, vma):
             up_read(mm.mmap_sem)
             return -EFAULT
         fault = self.handle_mm_fault(mm, vma, address, write)
@@ -48,6 +48,14 @@ class Fault(KernelBase):
         if fault & VM_FAULT_ERROR:
             return -ENOMEM if fault & VM_FAULT_OOM else -EFAULT
         return 0
+
+    # Cut out of do_page_fault. That a fault far below the stack pointer is an error is left out.
+
+    def bad_area(self, vma: Any, address: int) -> bool:
+        """Whether nothing is mapped at an address, and no stack above it can grow down to it."""
+        if vma is None or vma.vm_start <= address:
+            return vma is None
+        return not vma.vm_flags & VM_GROWSDOWN or bool(self.expand_stack(vma, address))
 
     def user_write(self, mm: Any, address: int, contents_of: Callable[[Any], Any]) -> int:
         """A store by the user: the page gets `contents_of` what it held; 0 or an error."""

@@ -38,7 +38,10 @@ class Fork(KernelBase):
     def dup_mm(self, oldmm: Any) -> Any:
         """A copy of an mm for a child, or None."""
         mm = self.mm_alloc()
-        if mm is not None and self.dup_mmap(mm, oldmm):
+        if mm is None:
+            return None
+        mm.start_brk, mm.brk = oldmm.start_brk, oldmm.brk
+        if self.dup_mmap(mm, oldmm):
             self.mmput(mm)
             return None
         return mm

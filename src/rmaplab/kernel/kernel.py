@@ -5,8 +5,10 @@ This is Linux 2.6.34, where anon_vma chains begin. rmaplab.history has what came
 
 from __future__ import annotations
 
+from rmaplab.kernel.exec import Exec
 from rmaplab.kernel.fault import Fault
 from rmaplab.kernel.fork import Fork
+from rmaplab.kernel.gup import Gup
 from rmaplab.kernel.ksm import Ksm
 from rmaplab.kernel.madvise import Madvise
 from rmaplab.kernel.memory import Memory
@@ -15,6 +17,7 @@ from rmaplab.kernel.migrate import Migrate
 from rmaplab.kernel.mlock import Mlock
 from rmaplab.kernel.mmap import Mmap
 from rmaplab.kernel.mprotect import Mprotect
+from rmaplab.kernel.mremap import Mremap
 from rmaplab.kernel.page_alloc import PageAlloc
 from rmaplab.kernel.rmap import Rmap
 from rmaplab.kernel.swap_state import SwapState
@@ -23,7 +26,7 @@ from rmaplab.kernel.vmscan import Vmscan
 
 
 class Kernel(
-    Fork, Mmap, Mprotect, Fault, Memory, MemorySwap, Madvise, Mlock, Ksm, Migrate, Vmscan, Rmap,
-    SwapState, Swapfile, PageAlloc,
+    Exec, Fork, Mmap, Mremap, Mprotect, Fault, Memory, MemorySwap, Gup, Madvise, Mlock, Ksm,
+    Migrate, Vmscan, Rmap, SwapState, Swapfile, PageAlloc,
 ):  # fmt: skip
     """v2.6.34, 2010-05-16."""

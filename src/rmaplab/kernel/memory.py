@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rmaplab.kernel.base import KernelBase
 from rmaplab.kernel.contents import ZERO
-from rmaplab.kernel.mm_types import ENOMEM, VM_EXEC, VM_READ, VM_WRITE
+from rmaplab.kernel.mm_types import ENOMEM, VM_EXEC, VM_LOCKED, VM_READ, VM_WRITE
 from rmaplab.kernel.pgtable import (
     ZERO_PFN,
     Pte,
@@ -210,6 +210,10 @@ class Memory(KernelBase):
                 self.put_page(old_page)
             return VM_FAULT_OOM
         new_page.contents = ZERO if old_page is None else old_page.contents
+        if old_page is not None and vma.vm_flags & VM_LOCKED:
+            self.lock_page(old_page)
+            self.clear_page_mlock(old_page)  # else another, perhaps unlocked, would keep it so
+            self.unlock_page(old_page)
         spin_lock(mm.page_table_lock)
         ret = 0
         if pte_get(page_table) == orig_pte:

@@ -37,6 +37,7 @@ VM_EXEC = 0x4
 VM_SHARED = 0x8
 VM_MAYSHARE = 0x80
 VM_GROWSDOWN = 0x100
+VM_GROWSUP = 0x200  # of no VMA on x86
 VM_PFNMAP = 0x400
 VM_LOCKED = 0x2000
 VM_IO = 0x4000
@@ -50,6 +51,8 @@ VM_NONLINEAR = 0x800000
 VM_INSERTPAGE = 0x2000000
 VM_MIXEDMAP = 0x10000000
 VM_MERGEABLE = 0x80000000
+#: A stack that exec has not moved to its place yet. No advice gives both.
+VM_STACK_INCOMPLETE_SETUP = VM_RAND_READ | VM_SEQ_READ
 VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_RESERVED | VM_PFNMAP
 
 MMF_VM_MERGEABLE = 16
@@ -109,5 +112,7 @@ class MmStruct(Struct):
     mmap_sem: RwSem = rwsem()
     page_table_lock: SpinLock = spinlock()  # also the lock of every page table: 2 CPUs only
     locked_vm: int = value(0)
+    start_brk: int = value(0)
+    brk: int = value(0)
     flags: int = value(0, marked="set and cleared by atomic bit operations")
     mmlist: ListEntry = list_entry()  # on swapoff's list

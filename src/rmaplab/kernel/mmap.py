@@ -18,6 +18,8 @@ from rmaplab.kernel.mm_types import (
     VM_READ,
     VM_WRITE,
 )
+from rmaplab.kernel.mmap_grow import MmapGrow
+from rmaplab.kernel.mmap_locks import MmapLocks
 from rmaplab.kernel.mmap_merge import MmapMerge
 from rmaplab.kernel.munmap import PAGE_ALIGN, Munmap
 from rmaplab.machine import (
@@ -26,6 +28,7 @@ from rmaplab.machine import (
     RbLink,
     down_write,
     kmem_cache_alloc,
+    kmem_cache_free,
     rb_insert,
     rb_root,
     up_write,
@@ -37,8 +40,11 @@ VM_ACCOUNT = 0x100000
 
 PROT_MASK = VM_READ | VM_WRITE | VM_EXEC
 
+#: From here up, the kernel picks addresses (asm/processor.h).
+TASK_UNMAPPED_BASE = TASK_SIZE // 3 & PAGE_MASK
 
-class Mmap(MmapMerge, Munmap):
+
+class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
     """All of mm/mmap.c."""
 
     def find_vma(self, mm: Any, addr: int) -> Any:
@@ -119,6 +125,43 @@ class Mmap(MmapMerge, Munmap):
         BUG_ON(following is not None and following.vm_start < vma.vm_end)
         self._vma_link(mm, vma, prev, rb_link)
         mm.map_count += 1
+
+    def copy_vma(self, vma: Any, addr: int, length: int, pgoff: int) -> tuple[Any, Any]:
+        """A VMA like another at a new place, for mremap to move entries to, or None without memory.
+
+        Also the source: by merging, it may have become part of the new one.
+        """
+        mm = vma.vm_mm
+        vma_start = vma.vm_start
+        if vma.vm_file is None and vma.anon_vma is None:
+            pgoff = addr >> PAGE_SHIFT
+        _, prev, rb_link = self.find_vma_prepare(mm, addr)
+        new_vma = self.vma_merge(
+            mm, prev, addr, addr + length, vma.vm_flags, vma.anon_vma, vma.vm_file, pgoff
+        )
+        if new_vma is not None:
+            inside = new_vma.vm_start <= vma_start < new_vma.vm_end
+            return (new_vma if inside else vma), new_vma
+        new_vma = self.vm_area_dup(vma)
+        if new_vma is None:
+            return vma, None
+        if self.anon_vma_clone(new_vma, vma):
+            kmem_cache_free(self.vm_area_cachep, new_vma)
+            return vma, None
+        new_vma.vm_start = addr
+        new_vma.vm_end = addr + length
+        new_vma.vm_pgoff = pgoff
+        self.vma_link(mm, new_vma, prev, rb_link)
+        return vma, new_vma
+
+    def get_unmapped_area(self, mm: Any, length: int) -> int:
+        """Room at an address of the kernel's choice, the lowest; or -ENOMEM."""
+        addr = TASK_UNMAPPED_BASE
+        vma = self.find_vma(mm, addr)
+        while vma is not None and vma.vm_start < addr + length:
+            addr = vma.vm_end
+            vma = vma.vm_next
+        return addr if addr + length <= TASK_SIZE else -ENOMEM
 
     def sys_mmap(
         self, mm: Any, addr: int, length: int, prot: int, fixed: bool = False, file: Any = None

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from rmaplab.kernel.base import KernelBase
-from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, TASK_SIZE
+from rmaplab.kernel.mm_types import (
+    EINVAL,
+    ENOMEM,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    TASK_SIZE,
+    VM_LOCKED,
+)
 from rmaplab.machine import (
     INIT_LIST_HEAD,
     down_write,
@@ -102,10 +110,22 @@ class Munmap(KernelBase):
             if error:
                 return error
         vma = mm.mmap if prev is None else prev.vm_next
+        if mm.locked_vm:
+            self.munlock_to_be_unmapped(mm, vma, end)
         self.detach_vmas_to_be_unmapped(mm, vma, prev, end)
         self.unmap_region(mm, vma, start, end)
         self.remove_vma_list(vma)
         return 0
+
+    # Cut out of do_munmap for length.
+
+    def munlock_to_be_unmapped(self, mm: Any, vma: Any, end: int) -> None:
+        """Take the mark of locked pages from what the VMAs that begin before `end` map."""
+        while vma is not None and vma.vm_start < end:
+            if vma.vm_flags & VM_LOCKED:
+                mm.locked_vm -= (vma.vm_end - vma.vm_start) >> PAGE_SHIFT
+                self.munlock_vma_pages_all(vma)
+            vma = vma.vm_next
 
     def detach_vmas_to_be_unmapped(self, mm: Any, vma: Any, prev: Any, end: int) -> None:
         """Make the VMAs that begin before `end` a list of their own."""
@@ -142,6 +162,12 @@ class Munmap(KernelBase):
 
     def exit_mmap(self, mm: Any) -> None:
         """Unmap everything: nobody uses the mm any more. mm->mmap still points to freed VMAs."""
+        if mm.locked_vm:
+            vma = mm.mmap
+            while vma is not None:
+                if vma.vm_flags & VM_LOCKED:
+                    self.munlock_vma_pages_all(vma)
+                vma = vma.vm_next
         vma = mm.mmap
         if vma is None:
             return

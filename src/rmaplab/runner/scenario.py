@@ -141,6 +141,9 @@ def check_end(litmus: Litmus) -> None:
 def _check_step(step: Step) -> None:
     if not hasattr(System, step.op):
         raise InputError(f"{step.op} is not modelled yet: leave the step out", step.place)
+    if step.args.get("dontunmap"):
+        message = "mremap dontunmap is later than these kernels: leave it out"
+        raise InputError(message, step.place)
     advice = step.args.get("advice")
     if advice is not None and advice not in ADVICE:
         message = f"madvise {advice} is later than these kernels: leave it out"

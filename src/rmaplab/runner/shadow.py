@@ -22,6 +22,9 @@ class Shadows(Protocol):
     def without(self, shadow: Any, start: int, end: int) -> Any:
         """The shadow after start..end-1 was unmapped."""
 
+    def joined(self, shadow: Any, more: dict[int, Any]) -> Any:
+        """The shadow with what was moved there."""
+
     def copied(self, shadow: Any) -> Any:
         """The shadow of a child."""
 
@@ -38,6 +41,10 @@ class FrozenShadows:
     def without(self, shadow: Any, start: int, end: int) -> Any:
         """A new tuple."""
         return tuple((a, held) for a, held in shadow if not start <= a < end)
+
+    def joined(self, shadow: Any, more: dict[int, Any]) -> Any:
+        """A new tuple."""
+        return tuple(sorted({**dict(shadow), **more}.items()))
 
     def copied(self, shadow: Any) -> Any:
         """The same: nobody can change it."""
@@ -56,6 +63,10 @@ class DictShadows:
     def without(self, shadow: Any, start: int, end: int) -> Any:
         """A new dictionary."""
         return {a: held for a, held in dict(shadow).items() if not start <= a < end}
+
+    def joined(self, shadow: Any, more: dict[int, Any]) -> Any:
+        """A new dictionary."""
+        return {**dict(shadow), **more}
 
     def copied(self, shadow: Any) -> Any:
         """One of the child's own."""

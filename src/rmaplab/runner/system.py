@@ -11,7 +11,8 @@ from typing import Any
 from rmaplab.kernel import contents, madvise
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
-from rmaplab.kernel.mm_types import ENOMEM, PAGE_SHIFT, VM_READ, VM_WRITE
+from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_SHIFT, VM_READ, VM_WRITE
+from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.pgtable import Pte, SwapEntry
 from rmaplab.machine import Machine, Struct, pointer, pte_get, pte_offset_map, value
 from rmaplab.runner.activities import Activities
@@ -28,6 +29,11 @@ ADVICE = {
     "dontfork": madvise.MADV_DONTFORK,
     "dofork": madvise.MADV_DOFORK,
 }
+
+
+def _range(at: int, n: int) -> tuple[int, int]:
+    """The address and the length of pages."""
+    return address_of(at), n << PAGE_SHIFT
 
 
 class Task(Struct):
@@ -177,8 +183,53 @@ class System(Activities):
             return -ESRCH
         ret = self.kernel.sys_madvise(mm, address_of(at), n << PAGE_SHIFT, ADVICE[advice])
         if advice == "dontneed":
-            self._forget(p, at, n)
+            (self._forget_unmapped if ret == -EINVAL else self._forget)(p, at, n)
         return int(ret)
+
+    def mlock(self, p: str, at: int, n: int = 1) -> int:
+        """Lock pages: they are there then, and stay."""
+        mm = self.tasks[p].mm
+        return -ESRCH if mm is None else int(self.kernel.sys_mlock(mm, *_range(at, n)))
+
+    def munlock(self, p: str, at: int, n: int = 1) -> int:
+        """Undo it."""
+        mm = self.tasks[p].mm
+        return -ESRCH if mm is None else int(self.kernel.sys_munlock(mm, *_range(at, n)))
+
+    def mremap(
+        self, p: str, at: int, n: int = 1, new_n: int | None = None, to: int | None = None
+    ) -> int:
+        """Resize a mapping in place or, if there is a `to`, move it there; it replaces."""
+        mm = self.tasks[p].mm
+        if mm is None:
+            return -ESRCH
+        new_n = n if new_n is None else new_n
+        flags = 0 if to is None else MREMAP_MAYMOVE | MREMAP_FIXED
+        there = at if to is None else to
+        ret = self.kernel.sys_mremap(
+            mm, *_range(at, n), new_n << PAGE_SHIFT, flags, address_of(there)
+        )
+        if ret >= 0:
+            self._moved(p, at, n, there, new_n)
+        elif to is not None:
+            self._forget_unmapped(p, to, new_n)
+        return min(int(ret), 0)
+
+    def _moved(self, p: str, at: int, n: int, to: int, new_n: int) -> None:
+        """What was in the first pages is elsewhere; all else in both ranges is gone."""
+        start, end, by = address_of(at), address_of(at + min(n, new_n)), (to - at) << PAGE_SHIFT
+        moved = {a + by: held for a, held in self.shadow(p).items() if start <= a < end}
+        self._forget(p, at, n)
+        self._forget(p, to, new_n)
+        task = self.tasks[p]
+        task.shadow = self.shadows.joined(task.shadow, moved)
+
+    def _forget_unmapped(self, p: str, at: int, n: int) -> None:
+        """A call that fails may have got as far as here, or not: locked memory stops `dontneed`."""
+        for number in range(at, at + n):
+            ptep = pte_offset_map(self.tasks[p].mm.pgd, address_of(number))
+            if ptep is None or pte_get(ptep) is None:
+                self._forget(p, number, 1)
 
     def _forget(self, p: str, at: int, n: int) -> None:
         start, end = address_of(at), address_of(at + n)

@@ -173,6 +173,7 @@ class PageRmap(AnonVmas):
         page.swapbacked = True
         atomic_set(page._mapcount, 0)
         self._page_set_anon_rmap(page, vma, address, exclusive=True)
+        self.is_mlocked_vma(vma, page)  # page_evictable() asks, to find the page an LRU list
 
     def page_dup_rmap(self, page: Any) -> None:
         """Count the mapping that fork copies."""

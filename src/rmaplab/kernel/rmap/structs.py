@@ -15,6 +15,7 @@ from rmaplab.machine import (
     pointer,
     refcount,
     spinlock,
+    value,
 )
 
 # enum ttu_flags: what try_to_unmap is to do, and what it is to overlook.
@@ -44,6 +45,7 @@ class AnonVma(Struct):
     lock: SpinLock = spinlock()
     ksm_refcount: Atomic = refcount()  # used with CONFIG_KSM only
     head: ListHead = list_head()  # of AnonVmaChain.same_anon_vma, under the lock
+    all_locked: bool = value(False, marked="kept by mm_all_locks_mutex")  # a low bit of head.next
 
 
 class AnonVmaChain(Struct):

@@ -1,0 +1,70 @@
+"""mm/mmap.c, fifth part: taking every lock by which the reverse map could look into an mm.
+
+Left out: signals, so that it never fails, and the locks of files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rmaplab.kernel.base import KernelBase
+from rmaplab.machine import (
+    BUG_ON,
+    Mutex,
+    Struct,
+    down_read_trylock,
+    list_for_each_entry,
+    mutex,
+    mutex_lock,
+    mutex_unlock,
+)
+
+
+class MmapGlobals(Struct):
+    """The global variables of mm/mmap.c."""
+
+    mm_all_locks_mutex: Mutex = mutex()
+
+
+class MmapLocks(KernelBase):
+    """mm_take_all_locks and mm_drop_all_locks. The caller holds mmap_sem for writing."""
+
+    def boot(self) -> None:
+        """Set up the mutex."""
+        super().boot()
+        self.mmap_globals = self.machine.static(MmapGlobals, "mmap")
+
+    def vm_lock_anon_vma(self, mm: Any, anon_vma: Any) -> None:
+        """Lock an anon_vma, unless that is done: one may be of several VMAs."""
+        if not anon_vma.all_locked:
+            self.anon_vma_lock(anon_vma)
+            anon_vma.all_locked = True
+
+    def vm_unlock_anon_vma(self, anon_vma: Any) -> None:
+        """Undo vm_lock_anon_vma."""
+        if anon_vma.all_locked:
+            anon_vma.all_locked = False
+            self.anon_vma_unlock(anon_vma)
+
+    def mm_take_all_locks(self, mm: Any) -> int:
+        """Lock every anon_vma of every VMA, in any order: nobody else takes more than one."""
+        BUG_ON(down_read_trylock(mm.mmap_sem), "mm_take_all_locks: mmap_sem is not held")
+        mutex_lock(self.mmap_globals.mm_all_locks_mutex)
+        vma = mm.mmap
+        while vma is not None:
+            if vma.anon_vma is not None:
+                for avc in list_for_each_entry(vma.anon_vma_chain):
+                    self.vm_lock_anon_vma(mm, avc.anon_vma)
+            vma = vma.vm_next
+        return 0
+
+    def mm_drop_all_locks(self, mm: Any) -> None:
+        """Undo mm_take_all_locks."""
+        BUG_ON(down_read_trylock(mm.mmap_sem), "mm_drop_all_locks: mmap_sem is not held")
+        vma = mm.mmap
+        while vma is not None:
+            if vma.anon_vma is not None:
+                for avc in list_for_each_entry(vma.anon_vma_chain):
+                    self.vm_unlock_anon_vma(avc.anon_vma)
+            vma = vma.vm_next
+        mutex_unlock(self.mmap_globals.mm_all_locks_mutex)
