@@ -41,6 +41,7 @@ class DirectSpinLock(_Part, SpinLock):
     """A spinlock."""
 
     __slots__ = ()
+    spins = 1  # whether its holder must not sleep
 
     def acquire(self) -> None:
         """Take it."""
@@ -49,7 +50,7 @@ class DirectSpinLock(_Part, SpinLock):
             self.state = context.cpu
         else:
             self._apply(rules.lock_acquire(self.state, context.cpu))
-        context.atomic += 1
+        context.atomic += self.spins
         context.held.append(self)
 
     def try_acquire(self) -> bool:
@@ -58,7 +59,7 @@ class DirectSpinLock(_Part, SpinLock):
             return False
         context = RUNNING.context
         self.state = context.cpu
-        context.atomic += 1
+        context.atomic += self.spins
         context.held.append(self)
         return True
 
@@ -69,7 +70,7 @@ class DirectSpinLock(_Part, SpinLock):
             self.state = None
         else:
             self._apply(rules.lock_release(self.state, context.cpu))
-        context.atomic -= 1
+        context.atomic -= self.spins
         context.let_go(self)
 
     def is_locked(self) -> bool:
@@ -77,41 +78,11 @@ class DirectSpinLock(_Part, SpinLock):
         return self.state is not None
 
 
-class DirectMutex(_Part, Mutex):
+class DirectMutex(DirectSpinLock, Mutex):
     """A mutex."""
 
     __slots__ = ()
-
-    def acquire(self) -> None:
-        """Take it."""
-        context = RUNNING.context
-        if self.state is None:
-            self.state = context.cpu
-        else:
-            self._apply(rules.lock_acquire(self.state, context.cpu))
-        context.held.append(self)
-
-    def try_acquire(self) -> bool:
-        """Take it if free."""
-        if self.state is not None:
-            return False
-        context = RUNNING.context
-        self.state = context.cpu
-        context.held.append(self)
-        return True
-
-    def release(self) -> None:
-        """Release it."""
-        context = RUNNING.context
-        if self.state == context.cpu:
-            self.state = None
-        else:
-            self._apply(rules.lock_release(self.state, context.cpu))
-        context.let_go(self)
-
-    def is_locked(self) -> bool:
-        """Whether it is held."""
-        return self.state is not None
+    spins = 0
 
 
 class DirectBitLock(DirectMutex, BitLock):
