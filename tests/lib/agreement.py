@@ -5,7 +5,8 @@ from __future__ import annotations
 from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
-from rmaplab.checker.walker import Limits, Walk, Walker
+from rmaplab.checker.options import Limits
+from rmaplab.checker.walker import Walk, Walker
 
 LIMITS = Limits()
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rmaplab.checker.check import SetupRecorder
+from rmaplab.checker.options import Limits
 from rmaplab.checker.program import Call, Flow, Scenario
-from rmaplab.checker.walker import Limits, Walk, Walker
+from rmaplab.checker.tables import Tables
+from rmaplab.checker.walker import Walk, Walker
 from rmaplab.machine import (
     SLAB_DESTROY_BY_RCU,
     KernelStateError,
@@ -187,7 +189,7 @@ class Bench:
     def walker(self) -> Walker:
         """A walker from the state after the set-up."""
         self.machine.freeze()
-        return Walker(self.scenario)
+        return Walker(Tables(self.scenario))
 
     def walk(self, reduce: bool = False, limits: Limits | None = None) -> Walk:
         """One walk, all by itself."""
@@ -195,7 +197,7 @@ class Bench:
 
     def finals(self, walker: Walker, walk: Walk) -> set[frozenset[Any]]:
         """The memories in which all had finished."""
-        return {self.memory(walker, "\0" * walker.columns + rest) for rest in walk.terminals}
+        return {self.memory(walker, "\0" * walker.tables.columns + rest) for rest in walk.terminals}
 
     def memory(self, walker: Walker, state: str) -> frozenset[Any]:
         """What is in memory: {((owner, field), value)}, the life of an object as a field."""
@@ -203,11 +205,11 @@ class Bench:
         owners = [("g", self.globals.slot), *self.cache._slots.items()]
         for owner, slot in owners:
             for (name, _), cell in slot.cells.items():
-                held = plain(walker.value(state, cell))
+                held = plain(walker.tables.value(state, cell))
                 is_lock = self._kind(owner, name) in (Kind.SPINLOCK, Kind.BITLOCK)
                 found[owner, name] = f"CPU{held}" if is_lock and held is not None else held
             if slot.life is not None:
-                found[owner, "life"] = walker.value(state, slot.life)
+                found[owner, "life"] = walker.tables.value(state, slot.life)
         return trimmed(found)
 
     def _kind(self, owner: Any, name: str) -> Kind:

@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from protocols import Protocol, Turn, flows
 from random_protocols import protocols
 
+from rmaplab.checker.options import Limits
 from rmaplab.checker.reduction import Alone, Futures
+from rmaplab.checker.tables import Tables
 from rmaplab.checker.tries import Node
-from rmaplab.checker.walker import Limits, Walker
+from rmaplab.checker.walker import Walker
 from rmaplab.history import KERNELS
 from rmaplab.litmus.shipped import shipped
 from rmaplab.machine import BUG_ON
@@ -42,7 +44,7 @@ def test_shipped_scenarios(name: str, kernel: str) -> None:
     scenario = build(litmus, KERNELS[kernel])
     scenario.machine.freeze()
 
-    reduced, full = hold_to_full_walk(Walker(scenario), Limits(states=60_000))
+    reduced, full = hold_to_full_walk(Walker(Tables(scenario)), Limits(states=60_000))
 
     if reduced.limit or full.limit:
         pytest.skip("more than 60,000 states: tests/slow goes on")

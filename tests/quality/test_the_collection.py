@@ -2,7 +2,7 @@
 
 import pytest
 
-from rmaplab.checker.walker import Limits
+from rmaplab.checker.options import Limits, Options
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.shipped import shipped
 from rmaplab.runner.checks import plan, run_check
@@ -18,7 +18,7 @@ LIMITS = Limits(states=2_000_000, seconds=120)
 def test_every_verdict_is_the_expected_one(litmus: Litmus, kernel: NamedKernel) -> None:
     (todo,) = plan([litmus], [kernel])
 
-    result = run_check(todo, LIMITS)
+    result = run_check(todo, Options(LIMITS))
 
     assert todo.expected is not None, "a shipped litmus expects something of every kernel"
     assert result.verdict == todo.expected
@@ -29,7 +29,7 @@ def verdict_and_length(name: str, kernel: str) -> tuple[str, int]:
     (litmus,) = (each for each in COLLECTION if each.name == name)
     (named,) = (each for each in KERNELS if each.name == kernel)
     (todo,) = plan([litmus], [named])
-    violation = run_check(todo, LIMITS).outcome.violation
+    violation = run_check(todo, Options(LIMITS)).outcome.violation
     assert violation is not None
     return violation.kind, len(violation.trace)
 

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from protocols import Protocol
 from random_protocols import protocols
 
-from rmaplab.checker.walker import Limits, Walker
+from rmaplab.checker.options import Limits
+from rmaplab.checker.tables import Tables
+from rmaplab.checker.walker import Walker
 from rmaplab.history import KERNELS
 from rmaplab.litmus.shipped import shipped
 from rmaplab.runner.scenario import build
@@ -27,7 +29,7 @@ def test_shipped_scenarios(name: str, kernel: str) -> None:
     scenario = build(litmus, KERNELS[kernel])
     scenario.machine.freeze()
 
-    reduced, full = hold_to_full_walk(Walker(scenario), Limits(states=1_500_000))
+    reduced, full = hold_to_full_walk(Walker(Tables(scenario)), Limits(states=1_500_000))
 
     if reduced.limit or full.limit:
         pytest.skip("more than 1,500,000 states")

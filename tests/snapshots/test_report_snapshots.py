@@ -51,7 +51,7 @@ def stack(text: str) -> tuple[Frame, ...]:
 
 def violated(litmus: str, kernel: str, violation: Violation, expected: str | None) -> Result:
     """A result that ends in the violation."""
-    outcome = Outcome(violation.kind, True, 3160, 9127, 0.09, violation)
+    outcome = Outcome(violation.kind, True, 3160, 9127, 0.09, (violation,))
     return Result(litmus, kernel, outcome, expected, ASSUMPTIONS)
 
 
@@ -292,10 +292,10 @@ def clean(litmus: str = "fork_exit_exit_ksm", kernel: str = "76545066c852") -> R
 def verdict(litmus: str, kernel: str, got: str, expected: str | None) -> Result:
     """A bare cell of the matrix."""
     reason = "10,000,000 states" if got == "undetermined" else ""
-    violation = None
+    violations: tuple[Violation, ...] = ()
     if got not in ("clean", "undetermined"):
-        violation = Violation(got, f"a {got} on {kernel}")
-    return Result(litmus, kernel, Outcome(got, not reason, 1, 1, 0.0, violation, reason), expected)
+        violations = (Violation(got, f"a {got} on {kernel}"),)
+    return Result(litmus, kernel, Outcome(got, not reason, 1, 1, 0.0, violations, reason), expected)
 
 
 def matrix() -> list[Result]:

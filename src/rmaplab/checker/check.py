@@ -8,10 +8,13 @@ from typing import Any
 
 from rmaplab.checker.coverage import Lines
 from rmaplab.checker.explain import explain
+from rmaplab.checker.findings import Cause, Finding
 from rmaplab.checker.frames import stack_of
+from rmaplab.checker.options import Limits, Options
 from rmaplab.checker.program import Scenario, SetupEvent
+from rmaplab.checker.tables import Tables
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome
-from rmaplab.checker.walker import Limits, Progress, Walker
+from rmaplab.checker.walker import Enough, Progress, Walk, Walker, at_first, never
 from rmaplab.machine.cells import Action
 from rmaplab.machine.context import RUNNING
 
@@ -42,35 +45,50 @@ class SetupRecorder:
 
 def check(
     scenario: Scenario,
-    limits: Limits | None = None,
-    reduce: bool = True,
+    options: Options | None = None,
     progress: Progress | None = None,
     cover: bool = False,
 ) -> Outcome:
-    """Explore a scenario: its nearest violation, or that it has none, or that a limit was reached.
+    """Explore a scenario: all its violations, or that it has none, or that a limit was reached.
 
-    The reduced walk finds a violation; the full one then finds the nearest, if it is near enough.
-    Where the full one gives up, the trace is the reduced one's, cut to its causal past.
+    The reduced walk finds violations; the full one then finds the nearest of each cause, if they
+    are near enough. Where it gives up, the trace is the reduced one's, cut to its causal past.
     With `cover` the outcome says which lines of kernel functions were reached.
     """
+    options = options or Options()
+    first, reduce = options.first, options.reduce
     begin = time.monotonic()
     scenario.machine.freeze()
     lines = Lines() if cover else None
-    walker = Walker(scenario, lines)
-    walk = walker.walk(reduce, limits or Limits(), progress)
-    finding = walk.finding or walk.race
-    if finding is not None and reduce:
-        near = walker.walk(False, NEAREST, progress, race_ends=walk.finding is None)
-        finding = near.finding or (finding if walk.finding else near.race or finding)
-    violation = explain(walker, finding) if finding is not None else None
+    tables = Tables(scenario, lines)
+    walker = Walker(tables)
+    walk = walker.walk(reduce, options.limits, progress, at_first if first else never)
+    found = walk.findings
+    if found and reduce:
+        near = walker.walk(False, NEAREST, progress, _as_much_as(walk, first))
+        found = {**found, **near.findings}
+    violations = tuple(explain(tables, finding) for finding in _in_order(found, first))
     unfinished = UNDETERMINED if walk.limit else CLEAN
     return Outcome(
-        verdict=violation.kind if violation is not None else unfinished,
-        complete=not walk.limit and walk.finding is None,
+        verdict=violations[0].kind if violations else unfinished,
+        complete=not walk.limit and not (first and walk.finding),
         states=walk.states,
         transitions=walk.transitions,
         seconds=time.monotonic() - begin,
-        violation=violation,
-        reason=walk.limit if violation is None else "",
+        violations=violations,
+        reason=walk.limit,
         coverage=lines.coverage() if lines is not None else (),
     )
+
+
+def _as_much_as(walk: Walk, first: bool) -> Enough:
+    """When a walk has found all that another one found, or the first of it."""
+    if not first:
+        return lambda near: walk.findings.keys() <= near.findings.keys()
+    return at_first if walk.finding is not None else lambda near: near.race is not None
+
+
+def _in_order(found: dict[Cause, Finding], first: bool) -> list[Finding]:
+    """Races last, as the kernel goes on after them; the shortest first."""
+    order = sorted(found.values(), key=lambda each: (each.is_race, len(each.path)))
+    return order[:1] if first else order

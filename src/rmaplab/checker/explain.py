@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rmaplab.checker.findings import Finding
 from rmaplab.checker.frames import Stack, call_path, kernel_frames
 from rmaplab.checker.program import Scenario, SetupEvent
+from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import Replay, Step, shortest
 from rmaplab.checker.tries import Node
 from rmaplab.checker.verdict import (
@@ -17,7 +19,6 @@ from rmaplab.checker.verdict import (
     TraceStep,
     Violation,
 )
-from rmaplab.checker.walker import Finding, Walker
 from rmaplab.machine.cells import Cell
 from rmaplab.machine.struct import Kind
 
@@ -35,37 +36,37 @@ def show(value: Any, cell_field: str = "") -> str:
     return str(value)
 
 
-def explain(walker: Walker, finding: Finding) -> Violation:
+def explain(tables: Tables, finding: Finding) -> Violation:
     """All that a report tells about a finding."""
-    trace = shortest(walker, finding)
+    trace = shortest(tables, finding)
     fault = finding.fault
     if fault.after is not None:  # the step was stopped: tell what it would have left
         last = trace.steps[-1]
         last.after[last.action.data[0].number] = fault.after
-    flows = walker.scenario.flows
-    steps = tuple(_trace_step(walker, step) for step in trace.steps if not step.action.silent)
-    nodes = [walker.node(trace.state, column) for column in finding.pending]
+    flows = tables.scenario.flows
+    steps = tuple(_trace_step(tables, step) for step in trace.steps if not step.action.silent)
+    nodes = [tables.node(trace.state, column) for column in finding.pending]
     if not nodes and not finding.at_end and trace.steps:
-        nodes = [_faulty(walker, trace)]
+        nodes = [_faulty(tables, trace)]
     subject = fault.subject
     if subject is None and not finding.at_end:
         subject = _subject(trace)
     if finding.pending:
-        steps += tuple(_pending_step(walker, node) for node in nodes if node.action is not None)
+        steps += tuple(_pending_step(tables, node) for node in nodes if node.action is not None)
     return Violation(
         kind=fault.kind,
         message=fault.message,
         trace=steps,
-        accesses=tuple(_access(walker, node) for node in nodes),
-        life=tuple(_life(walker.scenario, trace, subject, flows)),
-        ledger=tuple(_ledgers(walker.scenario, trace, subject)),
+        accesses=tuple(_access(tables, node) for node in nodes),
+        life=tuple(_life(tables.scenario, trace, subject, flows)),
+        ledger=tuple(_ledgers(tables.scenario, trace, subject)),
     )
 
 
-def _faulty(walker: Walker, trace: Replay) -> Node:
+def _faulty(tables: Tables, trace: Replay) -> Node:
     """The local state whose action, or what came of it, is wrong."""
     last = trace.steps[-1].node
-    after = walker.node(trace.state, last.column)
+    after = tables.node(trace.state, last.column)
     if after.fault is not None:
         after.action = None
         return _with_stack(last, after.stack)
@@ -82,8 +83,8 @@ def _subject(trace: Replay) -> Any:
     return trace.steps[-1].action.ref if trace.steps else None
 
 
-def _task(walker: Walker, node: Node) -> str:
-    calls = walker.scenario.flows[node.column].calls
+def _task(tables: Tables, node: Node) -> str:
+    calls = tables.scenario.flows[node.column].calls
     return calls[min(node.call, len(calls) - 1)].task
 
 
@@ -94,12 +95,12 @@ def _main_cell(step: Step) -> Cell | None:
     return next(iter(changed or cells), None)
 
 
-def _trace_step(walker: Walker, step: Step) -> TraceStep:
+def _trace_step(tables: Tables, step: Step) -> TraceStep:
     cell = _main_cell(step)
     frames = kernel_frames(step.node.stack)
     return TraceStep(
         cpu=step.action.cpu,
-        task=_task(walker, step.node),
+        task=_task(tables, step.node),
         call=call_path(step.node.stack),
         action=step.action.name,
         object=step.action.ref.name() if step.action.ref is not None else "",
@@ -110,13 +111,13 @@ def _trace_step(walker: Walker, step: Step) -> TraceStep:
     )
 
 
-def _pending_step(walker: Walker, node: Node) -> TraceStep:
+def _pending_step(tables: Tables, node: Node) -> TraceStep:
     action = node.action
     assert action is not None
     frames = kernel_frames(node.stack)
     return TraceStep(
         cpu=action.cpu,
-        task=_task(walker, node),
+        task=_task(tables, node),
         call=call_path(node.stack),
         action=action.name,
         object=action.ref.name() if action.ref is not None else "",
@@ -127,11 +128,11 @@ def _pending_step(walker: Walker, node: Node) -> TraceStep:
     )
 
 
-def _access(walker: Walker, node: Node) -> Access:
+def _access(tables: Tables, node: Node) -> Access:
     action = node.action
     return Access(
-        cpu=walker.scenario.flows[node.column].cpu,
-        task=_task(walker, node),
+        cpu=tables.scenario.flows[node.column].cpu,
+        task=_task(tables, node),
         action=action.name if action is not None else "",
         object=action.ref.name() if action is not None and action.ref is not None else "",
         field=action.field if action is not None else "",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rmaplab.checker.tries import Node
 from rmaplab.machine.cells import Action
 
 
 class Races:
-    """Remembers which pairs of actions race."""
+    """Remembers which pairs of actions race; gives each pair of local states once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Action, Action], bool] = {}
+        self._given: set[tuple[Node, Node]] = set()
 
-    def find(self, nodes: list[Node]) -> tuple[Node, Node] | None:
-        """Two flows whose next actions race."""
+    def found(self, nodes: list[Node]) -> Iterator[tuple[Node, Node]]:
+        """The flows whose next actions race, two by two; none that was given before."""
         for place, node in enumerate(nodes):
             for other in nodes[place + 1 :]:
-                if self._race(node.action, other.action):
-                    return node, other
-        return None
+                if self._race(node.action, other.action) and (node, other) not in self._given:
+                    self._given.add((node, other))
+                    yield node, other
 
     def _race(self, action: Action | None, other: Action | None) -> bool:
         if action is None or other is None or not (action.plain or other.plain):

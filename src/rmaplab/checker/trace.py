@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rmaplab.checker.findings import Finding
+from rmaplab.checker.tables import Tables
 from rmaplab.checker.tries import Node
-from rmaplab.checker.walker import Finding, Walker
 from rmaplab.machine.cells import Action
 from rmaplab.machine.faults import KernelStateError
 
@@ -35,66 +36,66 @@ class Replay:
     fault: KernelStateError | None
 
 
-def replay(walker: Walker, path: tuple[int, ...]) -> Replay | None:
+def replay(tables: Tables, path: tuple[int, ...]) -> Replay | None:
     """Walk a path again; None if it cannot be walked."""
-    state = walker.start()
+    state = tables.start()
     steps: list[Step] = []
     fault: KernelStateError | None = None
     for column in path:
-        node = walker.node(state, column)
-        if fault is not None or node.action is None or node not in walker.runnable(state):
+        node = tables.node(state, column)
+        if fault is not None or node.action is None or node not in tables.runnable(state):
             return None
-        before = _values(walker, state, node.action)
-        stepped = walker.step(state, column)
+        before = _values(tables, state, node.action)
+        stepped = tables.step(state, column)
         if stepped is None:
             return None
         state, fault = stepped
-        steps.append(Step(node, before, _values(walker, state, node.action)))
+        steps.append(Step(node, before, _values(tables, state, node.action)))
     return Replay(tuple(steps), state, fault)
 
 
-def _values(walker: Walker, state: str, action: Action) -> dict[int, Any]:
+def _values(tables: Tables, state: str, action: Action) -> dict[int, Any]:
     cells = (*action.data, *(cell for cell, _ in action.blind))
-    return {cell.number: walker.value(state, cell) for cell in cells}
+    return {cell.number: tables.value(state, cell) for cell in cells}
 
 
-def shortest(walker: Walker, finding: Finding) -> Replay:
+def shortest(tables: Tables, finding: Finding) -> Replay:
     """The finding's trace, cut to its causal past and with few context switches."""
-    whole = replay(walker, finding.path)
+    whole = replay(tables, finding.path)
     assert whole is not None, "a path of the walk cannot be walked again"
-    whole_past = finding.at_end or _after_all_others(walker, whole, finding)
-    kept = list(range(len(whole.steps))) if whole_past else _causal_past(walker, whole, finding)
+    whole_past = finding.at_end or _after_all_others(tables, whole, finding)
+    kept = list(range(len(whole.steps))) if whole_past else _causal_past(tables, whole, finding)
     order = _few_switches(whole.steps, kept)
-    short = replay(walker, tuple(whole.steps[place].node.column for place in order))
-    if short is not None and _same(walker, short, whole, finding):
+    short = replay(tables, tuple(whole.steps[place].node.column for place in order))
+    if short is not None and _same(tables, short, whole, finding):
         return short
     return whole
 
 
-def _after_all_others(walker: Walker, whole: Replay, finding: Finding) -> bool:
+def _after_all_others(tables: Tables, whole: Replay, finding: Finding) -> bool:
     """Whether a flow takes part that begins when all others have finished."""
     columns = {*finding.pending, *(step.node.column for step in whole.steps[-1:])}
-    return any(walker.last[column] for column in columns)
+    return any(tables.last[column] for column in columns)
 
 
-def _same(walker: Walker, short: Replay, whole: Replay, finding: Finding) -> bool:
+def _same(tables: Tables, short: Replay, whole: Replay, finding: Finding) -> bool:
     if finding.at_end:
         return short.state == whole.state
     if finding.pending:
         return all(
-            walker.node(short.state, column) is walker.node(whole.state, column)
+            tables.node(short.state, column) is tables.node(whole.state, column)
             for column in finding.pending
         )
     return short.fault is not None and short.fault.kind == finding.fault.kind
 
 
-def _causal_past(walker: Walker, whole: Replay, finding: Finding) -> list[int]:
+def _causal_past(tables: Tables, whole: Replay, finding: Finding) -> list[int]:
     """The places of the steps that happen before the finding."""
     steps = whole.steps
     wanted: list[Action] = []
     columns = set(finding.pending)
     for column in finding.pending:
-        action = walker.node(whole.state, column).action
+        action = tables.node(whole.state, column).action
         if action is not None:
             wanted.append(action)
     kept: list[int] = []

@@ -122,16 +122,21 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What exploring one scenario on one kernel gave."""
+    """What exploring one scenario on one kernel gave: each cause of a violation once."""
 
     verdict: str
     complete: bool
     states: int
     transitions: int
     seconds: float
-    violation: Violation | None = None
-    reason: str = ""  # why undetermined
+    violations: tuple[Violation, ...] = ()
+    reason: str = ""  # why the walk is not complete
     coverage: tuple[Coverage, ...] = ()
+
+    @property
+    def violation(self) -> Violation | None:
+        """The nearest one."""
+        return self.violations[0] if self.violations else None
 
 
 @dataclass(frozen=True)

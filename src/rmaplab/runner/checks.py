@@ -15,8 +15,9 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 from rmaplab.checker.check import check
+from rmaplab.checker.options import Options
 from rmaplab.checker.verdict import UNDETERMINED, Outcome, Result, Violation
-from rmaplab.checker.walker import Limits, Progress
+from rmaplab.checker.walker import Progress
 from rmaplab.litmus.model import Litmus
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.choice import NamedKernel, expected
@@ -45,7 +46,7 @@ class Check:
 
 #: What a worker is given by number: classes of the user's own file cannot be sent to it.
 _CHECKS: list[Check] = []
-_HOW: list[tuple[Limits, bool]] = []
+_OPTIONS: list[Options] = []
 #: Whether each check was begun, told by the workers.
 _BEGUN: list[Any] = []
 
@@ -61,15 +62,14 @@ def plan(collection: Sequence[Litmus], kernels: Sequence[NamedKernel]) -> list[C
 
 def run_check(
     todo: Check,
-    limits: Limits,
-    reduce: bool = True,
+    options: Options,
     progress: Progress | None = None,
     cover: bool = False,
 ) -> Result:
-    """Do one check; with `cover` the outcome has the lines of kernel functions reached."""
+    """Do one check, as checker.check does."""
     gc.disable()  # nothing that a walk allocates dies before it ends
     try:
-        outcome = _explore(todo, limits, reduce, progress, cover)
+        outcome = _explore(todo, options, progress, cover)
     finally:
         gc.enable()
         if next(_DONE) % COLLECT_EVERY == 0:
@@ -77,34 +77,31 @@ def run_check(
     return Result(todo.litmus.name, todo.kernel.name, outcome, todo.expected, ASSUMPTIONS)
 
 
-def _explore(
-    todo: Check, limits: Limits, reduce: bool, progress: Progress | None, cover: bool
-) -> Outcome:
+def _explore(todo: Check, options: Options, progress: Progress | None, cover: bool) -> Outcome:
     try:
         scenario = build(todo.litmus, todo.kernel.kernel)
     except KernelStateError as fault:
         return _setup_fault(todo, fault)
-    return check(scenario, limits, reduce, progress, cover)
+    return check(scenario, options, progress, cover)
 
 
 def _setup_fault(todo: Check, fault: KernelStateError) -> Outcome:
     """The set-up itself goes wrong: check it as what one CPU does, to have the trace."""
     moved = replace(todo.litmus, setup=(), cpus={0: todo.litmus.setup}, finally_=())
     try:
-        outcome = check(build(moved, todo.kernel.kernel))
+        outcome = check(build(moved, todo.kernel.kernel), Options(first=True))
     except KernelStateError:
         outcome = None
     if outcome is None or outcome.violation is None or outcome.violation.kind != fault.kind:
         violation = Violation(fault.kind, f"in the set-up: {fault.message}")
-        return Outcome(fault.kind, False, 0, 0, 0.0, violation)
+        return Outcome(fault.kind, False, 0, 0, 0.0, (violation,))
     message = f"in the set-up: {outcome.violation.message}"
-    return replace(outcome, violation=replace(outcome.violation, message=message))
+    return replace(outcome, violations=(replace(outcome.violation, message=message),))
 
 
 def run_checks(
     checks: Sequence[Check],
-    limits: Limits,
-    reduce: bool = True,
+    options: Options,
     jobs: int = 0,
     progress: Callable[[Check], Progress] | None = None,
 ) -> Iterator[tuple[int, Result]]:
@@ -113,10 +110,10 @@ def run_checks(
     if workers <= 1:
         for number, todo in enumerate(checks):
             told = progress(todo) if progress is not None else None
-            yield number, run_check(todo, limits, reduce, told, cover=len(checks) == 1)
+            yield number, run_check(todo, options, told, cover=len(checks) == 1)
         return
     _CHECKS[:] = checks
-    _HOW[:] = [(limits, reduce)]
+    _OPTIONS[:] = [options]
     _BEGUN[:] = [RawArray("b", len(checks))]
     yield from _on_workers(workers)
 
@@ -182,9 +179,8 @@ def _ignore_interrupt() -> None:
 
 
 def _work(number: int) -> Result:
-    limits, reduce = _HOW[0]
     _BEGUN[0][number] = 1
-    return run_check(_CHECKS[number], limits, reduce)
+    return run_check(_CHECKS[number], _OPTIONS[0])
 
 
 def _lost(todo: Check) -> Result:

@@ -19,8 +19,8 @@ from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker import walker
 from rmaplab.checker.check import check
+from rmaplab.checker.options import Limits, Options
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED
-from rmaplab.checker.walker import Limits
 from rmaplab.machine import BUG_ON
 
 
@@ -182,14 +182,14 @@ class TestLimits:
     def test_a_limit_that_is_reached_is_never_clean(
         self, limits: Limits, reason: str, reduce: bool
     ) -> None:
-        outcome = check(Bench(self.long()).scenario, limits, reduce)
+        outcome = check(Bench(self.long()).scenario, Options(limits, reduce))
 
         assert (outcome.verdict, outcome.reason, outcome.complete) == (UNDETERMINED, reason, False)
 
     def test_too_many_local_states_are_never_clean(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(walker, "LOCAL_STATES", 2)
 
-        outcome = check(Bench(self.long()).scenario, reduce=False)
+        outcome = check(Bench(self.long()).scenario, Options(reduce=False))
 
         assert outcome.verdict == UNDETERMINED
         assert outcome.reason == "more than 2 local states of one CPU"
@@ -197,13 +197,13 @@ class TestLimits:
     def test_a_limit_is_looked_at_within_a_level(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(walker, "LOOK_EVERY", 1)
 
-        outcome = check(Bench(self.long()).scenario, Limits(states=3), reduce=False)
+        outcome = check(Bench(self.long()).scenario, Options(Limits(states=3), reduce=False))
 
         # The start has six successors; the walk stops after expanding it, not a level later.
         assert (outcome.verdict, outcome.states) == (UNDETERMINED, 7)
 
     def test_without_limits_it_is_clean(self) -> None:
-        outcome = check(Bench(self.long()).scenario, reduce=False)
+        outcome = check(Bench(self.long()).scenario, Options(reduce=False))
 
         # Each of six flows has begun, loaded or stored.
         assert (outcome.verdict, outcome.states, outcome.complete) == (CLEAN, 3**6, True)
@@ -215,14 +215,14 @@ class TestLimits:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            check(scenario, reduce=False, progress=interrupt)
-        assert check(scenario, reduce=False).states == 3**6
+            check(scenario, Options(reduce=False), interrupt)
+        assert check(scenario, Options(reduce=False)).states == 3**6
 
 
 class TestAgain:
     def test_a_scenario_can_be_checked_twice(self) -> None:
         bench = Bench(Protocol(flows(adding("x"), storing("y")), values=("x", "y"), no_leak=True))
-        first, second = (check(bench.scenario, reduce=False) for _ in range(2))
+        first, second = (check(bench.scenario, Options(reduce=False)) for _ in range(2))
 
         assert (first.states, first.transitions) == (6, 7)
         assert (second.states, second.transitions) == (6, 7)

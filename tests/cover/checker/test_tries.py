@@ -8,8 +8,10 @@ import pytest
 from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker import tries
+from rmaplab.checker.options import Limits
 from rmaplab.checker.program import Call, Flow, Scenario
-from rmaplab.checker.walker import Limits, Walker
+from rmaplab.checker.tables import Tables
+from rmaplab.checker.walker import Walker
 
 LIMITS = Limits()
 
@@ -48,7 +50,7 @@ def test_code_that_remembers_outside_of_memory_is_refused(monkeypatch: pytest.Mo
 
     flow = Flow(0, (Call("T", "call", run),))
     bench.machine.freeze()
-    walker = Walker(Scenario(bench.machine, (flow,), lambda: None))
+    walker = Walker(Tables(Scenario(bench.machine, (flow,), lambda: None)))
 
     with pytest.raises(AssertionError, match="another question"):
         walker.walk(False, LIMITS)
@@ -67,6 +69,6 @@ def test_only_a_loop_that_begins_anew_turns_back() -> None:
     walker = bench.walker()
     walker.walk(False, LIMITS)
 
-    nodes = walker.tries.nodes[0]
+    nodes = walker.tables.tries.nodes[0]
     turning = [(node.call, node.action.name) for node in nodes if node.turns_back and node.action]
     assert turning == [(0, "store")]

@@ -66,7 +66,7 @@ def test_a_clean_result_has_exactly_the_promised_fields():
 
 
 def test_a_violation_adds_what_explains_it():
-    got = told(Outcome("refcount-underflow", True, 3, 4, 0.5, VIOLATION))
+    got = told(Outcome("refcount-underflow", True, 3, 4, 0.5, (VIOLATION,)))
 
     assert FIELDS | {"message", "accesses", "life"} == set(got)
     assert got["trace"] == [
@@ -90,14 +90,14 @@ def test_a_violation_adds_what_explains_it():
 
 
 def test_an_undetermined_result_says_why():
-    got = told(Outcome("undetermined", False, 3, 4, 0.5, None, "1,000 states"))
+    got = told(Outcome("undetermined", False, 3, 4, 0.5, (), "1,000 states"))
 
     assert FIELDS | {"reason"} == set(got)
     assert got["reason"] == "1,000 states"
 
 
 def test_the_text_is_one_document_that_reads_back():
-    results = [Result("one", "seed-v2", Outcome("leak", True, 1, 1, 0.0, VIOLATION), "leak")] * 2
+    results = [Result("one", "seed-v2", Outcome("leak", True, 1, 1, 0.0, (VIOLATION,)), "leak")] * 2
 
     text = render_json(results)
 

@@ -9,8 +9,9 @@ from rmaplab.report.matrix import CODES, ranges, render_clean, render_matrix
 
 
 def result(litmus, kernel, got, expected=None, reason="", **more):
-    violation = Violation(got, f"why {got}") if got not in ("clean", "undetermined") else None
-    outcome = Outcome(got, not reason, 1, 1, 0.5, violation, reason, **more)
+    wrong = got not in ("clean", "undetermined")
+    violations = (Violation(got, f"why {got}"),) if wrong else ()
+    outcome = Outcome(got, not reason, 1, 1, 0.5, violations, reason, **more)
     return Result(litmus, kernel, outcome, expected)
 
 

@@ -29,7 +29,7 @@ BORN = LifeEvent("allocated", "anon_vma#1", 0, "A", STACK)
 
 
 def report(violation, expected=None):
-    outcome = Outcome(violation.kind, True, 1, 1, 0.0, violation)
+    outcome = Outcome(violation.kind, True, 1, 1, 0.0, (violation,))
     return render_violation(Result("a_litmus", "v2.6.36", outcome, expected))
 
 

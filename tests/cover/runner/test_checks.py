@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rmaplab.checker.walker import Limits
+from rmaplab.checker.options import Limits, Options
 from rmaplab.errors import InputError
 from rmaplab.history import KERNELS, V2_6_38
 from rmaplab.litmus.model import Litmus
@@ -30,7 +30,7 @@ def litmus(body: str, name: str = "x") -> Litmus:
 
 def outcome_of(body: str, kernel: str) -> Any:
     (todo,) = plan([litmus(body)], [named(kernel)])
-    return run_check(todo, Limits()).outcome
+    return run_check(todo, Options()).outcome
 
 
 def exits(count: int) -> list[Litmus]:
@@ -100,7 +100,7 @@ class TestOnProcesses:
     def test_each_result_comes_with_its_number(self) -> None:
         checks = plan(exits(3), [named("v2.6.38"), named("seed-v2")])
 
-        found = dict(run_checks(checks, Limits(), jobs=2))
+        found = dict(run_checks(checks, Options(), jobs=2))
 
         assert sorted(found) == list(range(6))
         for number, result in found.items():
@@ -111,7 +111,7 @@ class TestOnProcesses:
     def test_limits_reach_the_workers(self) -> None:
         checks = plan(exits(2), [named("v2.6.38")])
 
-        results = [result for _, result in run_checks(checks, Limits(states=3), jobs=2)]
+        results = [result for _, result in run_checks(checks, Options(Limits(states=3)), jobs=2)]
 
         assert [result.verdict for result in results] == ["undetermined"] * 2
 
@@ -120,7 +120,7 @@ class TestOnProcesses:
         forking = litmus(f"{ONE_PAGE}CPU0\n A: fork B\n B: exit\n A: exit\n")
         checks = plan([forking, *exits(3)], [NamedKernel("mine", KilledOnce)])
 
-        found = dict(run_checks(checks, Limits(), jobs=2))
+        found = dict(run_checks(checks, Options(), jobs=2))
 
         assert KilledOnce.sign.exists()
         assert [found[number].verdict for number in range(4)] == ["clean"] * 4
@@ -128,14 +128,14 @@ class TestOnProcesses:
     def test_what_kills_its_worker_twice_is_undetermined(self) -> None:
         checks = plan(exits(3), [NamedKernel("mine", KilledAlways), named("v2.6.38")])
 
-        found = dict(run_checks(checks, Limits(), jobs=2))
+        found = dict(run_checks(checks, Options(), jobs=2))
 
         verdicts = {(result.kernel, result.verdict) for result in found.values()}
         assert verdicts == {("mine", "undetermined"), ("v2.6.38", "clean")}
         assert "was killed" in found[0].outcome.reason
 
     def test_who_stops_listening_leaves_no_process_behind(self) -> None:
-        results = run_checks(plan(exits(4), [named("v2.6.38")]), Limits(), jobs=2)
+        results = run_checks(plan(exits(4), [named("v2.6.38")]), Options(), jobs=2)
         next(results)
 
         results.close()  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rmaplab.checker.walker import Limits
+from rmaplab.checker.options import Limits, Options
 from rmaplab.history import KERNELS
 from rmaplab.litmus.reader import read_text
 from rmaplab.runner.checks import Check, run_check
@@ -59,6 +59,6 @@ def test_without_a_device_nothing_goes_out() -> None:
 def test_swapping_out_against_its_process_is_clean(kernel: str, cpus: str) -> None:
     litmus = read_text(SETUP.format(config="") + cpus)
     todo = Check(litmus, NamedKernel(kernel, KERNELS[kernel]), "clean")
-    result = run_check(todo, Limits(states=300_000, seconds=60))
+    result = run_check(todo, Options(Limits(states=300_000, seconds=60)))
 
     assert result.verdict == "clean", result.outcome.violation

@@ -1,0 +1,5 @@
+"""`python -m rmaplab.cli`."""
+
+from rmaplab.cli import main
+
+main()
