@@ -16,6 +16,9 @@ from rmaplab.cli.common import (
     read_config,
 )
 
+#: Documents for programs: for anybody's, for kernel CI, for other CI, for code hosts.
+DOCUMENTS = ("json", "ktap", "junit", "sarif")
+
 if TYPE_CHECKING:
     from rmaplab.checker.options import Options
     from rmaplab.checker.verdict import Result
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("litmus", nargs=-1)
 @click.option("-k", "--kernel", "kernels", multiple=True, help=KERNEL_HELP)
 @click.option("-c", "--config", "switches", multiple=True, help="CONFIG_KSM=n, CONFIG_MIGRATION=n")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text")
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
 @click.option("--first", is_flag=True, help="End at the first violation of a check.")
 @click.option("--full", is_flag=True, help="Walk without reduction.")
@@ -103,12 +106,11 @@ def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Res
 
 
 def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -> None:
-    from rmaplab.report.document import render_json
     from rmaplab.report.matrix import render_clean, render_matrix
     from rmaplab.report.violation import render_diagram, render_violation
 
-    if form == "json":
-        click.echo(render_json(results), nl=False)
+    if form in DOCUMENTS:
+        click.echo(_document(results, form), nl=False)
         return
     if planned == 1:
         for result in results:
@@ -123,6 +125,19 @@ def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -
             click.echo(render_violation(result) + "\n")
     if results:
         click.echo(render_matrix(results), nl=False)
+
+
+def _document(results: Sequence[Result], form: str) -> str:
+    """All results for programs: one document, nothing else on standard output."""
+    from rmaplab.report.document import render_json
+    from rmaplab.report.junit import render_junit
+    from rmaplab.report.ktap import render_ktap
+    from rmaplab.report.sarif import render_sarif
+
+    renderers = {
+        "json": render_json, "ktap": render_ktap, "junit": render_junit, "sarif": render_sarif
+    }  # fmt: skip
+    return renderers[form](results)
 
 
 def _first_failures(results: Sequence[Result]) -> list[Result]:
