@@ -44,7 +44,7 @@ def explain(tables: Tables, finding: Finding) -> Violation:
         last = trace.steps[-1]
         last.after[last.action.data[0].number] = fault.after
     flows = tables.scenario.flows
-    steps = tuple(_trace_step(tables, step) for step in trace.steps if not step.action.silent)
+    steps = tuple(trace_step(tables, step) for step in trace.steps if not step.action.silent)
     nodes = [tables.node(trace.state, column) for column in finding.pending]
     if not nodes and not finding.at_end and trace.steps:
         nodes = [_faulty(tables, trace)]
@@ -52,7 +52,7 @@ def explain(tables: Tables, finding: Finding) -> Violation:
     if subject is None and not finding.at_end:
         subject = _subject(trace)
     if finding.pending:
-        steps += tuple(_pending_step(tables, node) for node in nodes if node.action is not None)
+        steps += tuple(pending_step(tables, node) for node in nodes if node.action is not None)
     return Violation(
         kind=fault.kind,
         message=fault.message,
@@ -95,7 +95,8 @@ def _main_cell(step: Step) -> Cell | None:
     return next(iter(changed or cells), None)
 
 
-def _trace_step(tables: Tables, step: Step) -> TraceStep:
+def trace_step(tables: Tables, step: Step) -> TraceStep:
+    """A step as reports show it."""
     cell = _main_cell(step)
     frames = kernel_frames(step.node.stack)
     return TraceStep(
@@ -111,7 +112,8 @@ def _trace_step(tables: Tables, step: Step) -> TraceStep:
     )
 
 
-def _pending_step(tables: Tables, node: Node) -> TraceStep:
+def pending_step(tables: Tables, node: Node) -> TraceStep:
+    """What a flow is about to do."""
     action = node.action
     assert action is not None
     frames = kernel_frames(node.stack)

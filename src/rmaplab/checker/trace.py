@@ -45,16 +45,17 @@ def replay(tables: Tables, path: tuple[int, ...]) -> Replay | None:
         node = tables.node(state, column)
         if fault is not None or node.action is None or node not in tables.runnable(state):
             return None
-        before = _values(tables, state, node.action)
+        before = values_of(tables, state, node.action)
         stepped = tables.step(state, column)
         if stepped is None:
             return None
         state, fault = stepped
-        steps.append(Step(node, before, _values(tables, state, node.action)))
+        steps.append(Step(node, before, values_of(tables, state, node.action)))
     return Replay(tuple(steps), state, fault)
 
 
-def _values(tables: Tables, state: str, action: Action) -> dict[int, Any]:
+def values_of(tables: Tables, state: str, action: Action) -> dict[int, Any]:
+    """What the cells that an action works on hold in a state, by their numbers."""
     cells = (*action.data, *(cell for cell, _ in action.blind))
     return {cell.number: tables.value(state, cell) for cell in cells}
 

@@ -15,6 +15,7 @@ from rmaplab.cli.common import (
     KERNEL_HELP,
     read_config,
 )
+from rmaplab.errors import InputError
 
 #: Documents for programs: for anybody's, for kernel CI, for other CI, for code hosts.
 DOCUMENTS = ("json", "ktap", "junit", "sarif")
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("-k", "--kernel", "kernels", multiple=True, help=KERNEL_HELP)
 @click.option("-c", "--config", "switches", multiple=True, help="CONFIG_KSM=n, CONFIG_MIGRATION=n")
 @click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text")
+@click.option("--save-trace", "trace", metavar="FILE", help="Write the failure for `replay`.")
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
 @click.option("--first", is_flag=True, help="End at the first violation of a check.")
 @click.option("--full", is_flag=True, help="Walk without reduction.")
@@ -43,6 +45,7 @@ def check(
     kernels: tuple[str, ...],
     switches: tuple[str, ...],
     form: str,
+    trace: str | None,
     diagrams: bool,
     first: bool,
     full: bool,
@@ -58,7 +61,11 @@ def check(
 
     checks = _plan(litmus, kernels, read_config(switches))
     options = Options(Limits(max_states, max_seconds), not full, first)
+    if trace is not None and len(checks) > 1:
+        raise InputError("--save-trace is for one check: name one LITMUS and one --kernel")
     results, interrupted = _run(checks, options, jobs)
+    if trace is not None:
+        _save(trace, checks[0], results)
     _print(results, len(checks), form, diagrams)
     if interrupted:
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
@@ -103,6 +110,19 @@ def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Res
         except KeyboardInterrupt:
             interrupted = True
     return [found[number] for number in sorted(found)], interrupted
+
+
+def _save(path: str, todo: Check, results: Sequence[Result]) -> None:
+    from rmaplab.runner.saved import save
+
+    violations = [each.outcome.violation for each in results if each.outcome.violation is not None]
+    for violation in violations:
+        try:
+            save(path, todo.litmus, todo.kernel.name, violation)
+        except OSError as error:
+            raise InputError(f"--save-trace {path}: {error.strerror}") from error
+    if not violations:
+        click.echo(f"nothing is wrong: {path} is not written", err=True)
 
 
 def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -> None:
