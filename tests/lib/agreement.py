@@ -6,9 +6,22 @@ from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
 from rmaplab.checker.options import Limits
-from rmaplab.checker.walker import Walk, Walker
+from rmaplab.checker.walker import Walk, Walker, never
 
 LIMITS = Limits()
+
+
+def hold_every_kind(protocol: Protocol, answer: Answer) -> None:
+    """A walk that goes on finds each kind that there is, and the full one as near as it is."""
+    for reduce in (False, True):
+        found = Bench(protocol).walker().walk(reduce, LIMITS, enough=never).findings.values()
+        lengths: dict[str, int] = {}
+        for finding in found:
+            if not finding.is_race:
+                length = len(finding.path)
+                lengths[finding.fault.kind] = min(lengths.get(finding.fault.kind, length), length)
+        assert lengths.keys() == answer.nearest.keys()
+        assert reduce or lengths == answer.nearest
 
 
 def hold_full_walk(protocol: Protocol, answer: Answer) -> None:
@@ -45,6 +58,7 @@ def by_brute_force(protocol: Protocol) -> Answer:
     answer = enumerate_all(protocol)
     hold_full_walk(protocol, answer)
     hold_reduced_walk(protocol, answer)
+    hold_every_kind(protocol, answer)
     return answer
 
 

@@ -12,6 +12,7 @@ from rmaplab.checker.findings import Cause, Finding
 from rmaplab.checker.frames import stack_of
 from rmaplab.checker.options import Limits, Options
 from rmaplab.checker.program import Scenario, SetupEvent
+from rmaplab.checker.sampling import sample
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome
 from rmaplab.checker.walker import Enough, Progress, Walk, Walker, at_first, never
@@ -61,6 +62,8 @@ def check(
     scenario.machine.freeze()
     lines = Lines() if cover else None
     tables = Tables(scenario, lines)
+    if options.sample is not None:
+        return _sampled(tables, options, begin, lines)
     walker = Walker(tables)
     walk = walker.walk(reduce, options.limits, progress, at_first if first else never)
     found = walk.findings
@@ -78,6 +81,25 @@ def check(
         violations=violations,
         reason=walk.limit,
         coverage=lines.coverage() if lines is not None else (),
+    )
+
+
+def _sampled(tables: Tables, options: Options, begin: float, lines: Lines | None) -> Outcome:
+    """Nothing found by a sample is nothing proved."""
+    assert options.sample is not None
+    done = sample(tables, options.sample, options.limits, options.first)
+    order = _in_order(done.findings, options.first)
+    violations = tuple(explain(tables, finding) for finding in order)
+    return Outcome(
+        verdict=violations[0].kind if violations else UNDETERMINED,
+        complete=False,
+        states=0,
+        transitions=done.transitions,
+        seconds=time.monotonic() - begin,
+        violations=violations,
+        reason=done.limit or "a sample proves nothing",
+        coverage=lines.coverage() if lines is not None else (),
+        executions=done.executions,
     )
 
 

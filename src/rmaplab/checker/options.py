@@ -14,9 +14,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Executions instead of every interleaving; `depth` 0 is uniformly random, else PCT's d."""
+
+    executions: int
+    seed: int = 0
+    depth: int = 0
+
+
+@dataclass(frozen=True)
 class Options:
     """Within which limits, with or without reduction, and whether the first violation is enough."""
 
     limits: Limits = field(default_factory=Limits)
     reduce: bool = True
     first: bool = False
+    sample: Sample | None = None

@@ -132,6 +132,7 @@ class Outcome:
     violations: tuple[Violation, ...] = ()
     reason: str = ""  # why the walk is not complete
     coverage: tuple[Coverage, ...] = ()
+    executions: int = 0  # of a sample; of a walk over every interleaving none
 
     @property
     def violation(self) -> Violation | None:

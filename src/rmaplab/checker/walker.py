@@ -162,7 +162,7 @@ class _Search:
         for node in nodes:
             moved = self._try(state, node, following) is not None or moved
         if not moved:
-            self._deadlock(state, nodes)
+            self._found(state, deadlock_of(nodes), tuple(nodes))
 
     def _went_alone(self, state: str, node: Node, following: list[str]) -> bool:
         """Let one flow go; the others too where it goes wrong, or its loop begins anew.
@@ -233,18 +233,23 @@ class _Search:
             self._found(state, node.fault, (node,))
         return bool(wrong)
 
-    def _deadlock(self, state: str, nodes: list[Node]) -> None:
-        waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]
-        first = nodes[0].action
-        assert first is not None
-        message = "waiting for ever: " + ", ".join(waits)
-        fault = KernelStateError("deadlock", message, first.ref, first.field)
-        self._found(state, fault, tuple(nodes))
-
     def _look_for_races(self, state: str, nodes: list[Node]) -> None:
         for pair in self.races.found(nodes):
-            action = pair[0].action
-            assert action is not None
-            message = f"unlocked accesses to {action.label()}"
-            fault = KernelStateError("data-race", message, action.ref, action.field)
-            self._found(state, fault, pair)
+            self._found(state, race_of(pair), pair)
+
+
+def deadlock_of(nodes: list[Node]) -> KernelStateError:
+    """What is wrong where each of these flows waits."""
+    waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]
+    first = nodes[0].action
+    assert first is not None
+    message = "waiting for ever: " + ", ".join(waits)
+    return KernelStateError("deadlock", message, first.ref, first.field)
+
+
+def race_of(pair: tuple[Node, Node]) -> KernelStateError:
+    """What is wrong where the next actions of two flows race."""
+    action = pair[0].action
+    assert action is not None
+    message = f"unlocked accesses to {action.label()}"
+    return KernelStateError("data-race", message, action.ref, action.field)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
 @click.option("--first", is_flag=True, help="End at the first violation of a check.")
 @click.option("--full", is_flag=True, help="Walk without reduction.")
+@click.option("--random", type=click.IntRange(1), help="Take N executions with random schedules.")
+@click.option("--pct", type=click.IntRange(1), metavar="D", help="Their schedules are PCT's.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of --random.")
 @click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
 @click.option("--max-seconds", type=click.FloatRange(0.0), default=600.0, show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(0, 1024), default=0, help="Default: one a core.")
@@ -49,6 +52,9 @@ def check(
     diagrams: bool,
     first: bool,
     full: bool,
+    random: int | None,
+    pct: int | None,
+    seed: int,
     max_states: int,
     max_seconds: float,
     jobs: int,
@@ -57,10 +63,13 @@ def check(
 
     Without LITMUS: the shipped collection. Without kernels: those that it names.
     """
-    from rmaplab.checker.options import Limits, Options
+    from rmaplab.checker.options import Limits, Options, Sample
 
     checks = _plan(litmus, kernels, read_config(switches))
-    options = Options(Limits(max_states, max_seconds), not full, first)
+    if random is None and (pct is not None or seed):
+        raise InputError("--pct and --seed are for --random N: say how many executions")
+    sample = None if random is None else Sample(random, seed, pct or 0)
+    options = Options(Limits(max_states, max_seconds), not full, first, sample)
     if trace is not None and len(checks) > 1:
         raise InputError("--save-trace is for one check: name one LITMUS and one --kernel")
     results, interrupted = _run(checks, options, jobs)

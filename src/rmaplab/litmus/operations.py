@@ -19,7 +19,7 @@ KEYWORDS = (
     "litmus", "processes", "config", "ksm", "allow", "setup", "finally", "end", "expect",
     "repeat", "done", "fail",
 )  # fmt: skip
-CPUS = tuple(f"CPU{number}" for number in range(8))
+CPUS = tuple(f"CPU{number}" for number in range(16))
 KNOBS = (
     "run", "pages_to_scan", "sleep_millisecs", "max_page_sharing", "merge_across_nodes",
     "use_zero_pages", "smart_scan", "stable_node_chains_prune_millisecs", "max_kernel_pages",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Coverage, Result
+from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Coverage, Outcome, Result
 from rmaplab.report.words import aligned, plural
 
 CODES = {
@@ -44,15 +44,20 @@ def render_clean(result: Result) -> str:
     lines = [f"{result.litmus} on {result.kernel}: {result.verdict}{_wanted(result)}"]
     if outcome.reason:
         lines.append(f"  {outcome.reason}")
-    extent = "every interleaving" if outcome.complete else "NOT every interleaving"
-    lines.append(
-        f"  {extent}: {plural(outcome.states, 'state')}, "
-        f"{plural(outcome.transitions, 'transition')}, {outcome.seconds:.2f} s"
-    )
+    lines.append(f"  {_extent(outcome)}, {outcome.seconds:.2f} s")
     lines += _covered(outcome.coverage)
     if result.assumptions:
         lines += ["  assuming that", *(f"    {each}" for each in result.assumptions)]
     return "\n".join(lines) + "\n"
+
+
+def _extent(outcome: Outcome) -> str:
+    steps = plural(outcome.transitions, "transition")
+    if outcome.executions:
+        rate = outcome.executions / max(outcome.seconds, 0.001)
+        return f"{plural(outcome.executions, 'execution')}, {steps}, {rate:,.0f} executions/s"
+    extent = "every interleaving" if outcome.complete else "NOT every interleaving"
+    return f"{extent}: {plural(outcome.states, 'state')}, {steps}"
 
 
 def ranges(numbers: Sequence[int]) -> str:
