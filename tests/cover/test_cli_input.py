@@ -77,7 +77,7 @@ class TestBadInput:
         ("kernel", "said"),
         [
             ("v2.6.33", "did you mean one of v2.6.3"),
-            ("nonsense", "there are before-ea90002b0fa7, v2.6.34"),
+            ("nonsense", "there are before-4946d54cb55e, before-d0e9fe1758f2"),
             ("absent.py:Mine", "there is no file absent.py"),
             ("absent.py", "name the class too: absent.py:MyPatch"),
             (":Mine", "there is no file"),
