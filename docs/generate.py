@@ -76,8 +76,8 @@ BUGS = (
         "half-merged-page-in-a-fork", "2aeadc30de45", "4829b906cc06"),
     Bug("A fault maps a page whose slot is another's by now.", "swapin-of-a-slot-used-again",
         "f18194275c39", "4969c1192d15"),
-    Bug("A merged page is newer than its slot, and nobody knows.", "merged-page-loses-its-dirty-bit",
-        "4829b906cc06", "4e31635c367a"),
+    Bug("A merged page is newer than its slot, and nobody knows.",
+        "merged-page-loses-its-dirty-bit", "4829b906cc06", "4e31635c367a"),
 )  # fmt: skip
 
 

@@ -98,8 +98,8 @@ class Before646d87b481da(Kernel):
     """Without 646d87b481da "anon_vma: clone the anon_vma chain in the right order".
 
     2010-04-12, v2.6.34. A chain that is copied turns round, so that its last entry, which
-    __page_set_anon_rmap takes for the oldest, is not. From the root lock on, which unlocks and
-    frees in the order of the chain, the root would be freed before its children as well.
+    __page_set_anon_rmap takes for the oldest, is not. 012f18004da3 "mm: always lock the root
+    (oldest) anon_vma", v2.6.36, needs the order too: the root has to be freed last.
     """
 
     def anon_vma_clone(self, dst: Any, src: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rmaplab.history import KERNELS
 from rmaplab.kernel.contents import fill
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import PAGE_SIZE, VM_READ, VM_WRITE
+from rmaplab.machine import KernelStateError
 from rmaplab.machine.direct import DirectMachine
 
 BASE = 0x200000
@@ -233,6 +235,26 @@ def test_a_copy_without_memory_leaves_nothing(name: str, cured: bool) -> None:
         assert kernel.dup_mm(child) is None
 
     assert len(kernel.anon_vma_chain_cachep.live()) == before
+
+
+@pytest.mark.parametrize(("name", "freed"), [("root-lock", True), ("76545066c852", False)])
+def test_the_order_keeps_the_root_until_a_reference_does(name: str, freed: bool) -> None:
+    """The last of three generations exits, and the chain is copied in the wrong order."""
+
+    class TurnedRound(KERNELS[name]):  # type: ignore[misc]
+        anon_vma_clone = KERNELS["before-646d87b481da"].anon_vma_clone
+
+    kernel = TurnedRound(DirectMachine())
+    with kernel.machine.running(cpu=0, task="A"):
+        mm = process(kernel, BASE)
+        write(kernel, mm, BASE)
+        child = kernel.dup_mm(mm)
+        grandchild = kernel.dup_mm(child)
+        kernel.mmput(mm)
+        kernel.mmput(child)
+        with pytest.raises(KernelStateError, match="freed") if freed else nullcontext():
+            kernel.mmput(grandchild)
+    assert freed or not kernel.anon_vma_cachep.live()
 
 
 # ea90002b0fa7
