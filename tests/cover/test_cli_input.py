@@ -43,6 +43,14 @@ class Exits(V2_6_38):
 class Interrupted(V2_6_38):
     def anon_vma_unlink(self, avc):
         raise KeyboardInterrupt
+
+class FollowsNull(V2_6_38):
+    def anon_vma_unlink(self, avc):
+        return avc.vma.vm_file.count
+
+class StoresThroughNull(V2_6_38):
+    def anon_vma_unlink(self, avc):
+        avc.vma.vm_file.count = 1
 """
 
 
@@ -69,7 +77,7 @@ class TestBadInput:
         ("kernel", "said"),
         [
             ("v2.6.33", "did you mean one of v2.6.3"),
-            ("nonsense", "there are before-ea90002b0fa7, v2.6.34"),
+            ("nonsense", "there are before-4946d54cb55e, before-d0e9fe1758f2"),
             ("absent.py:Mine", "there is no file absent.py"),
             ("absent.py", "name the class too: absent.py:MyPatch"),
             (":Mine", "there is no file"),
@@ -190,7 +198,12 @@ class TestOnesOwnKernel:
 
     @pytest.mark.parametrize(
         ("name", "error", "line"),
-        [("Raises", "AttributeError", 12), ("Asserts", "AssertionError: there is one", 16)],
+        [
+            ("Raises", "AttributeError: ", 12),
+            ("Asserts", "AssertionError: there is one", 16),
+            ("FollowsNull", "NULL pointer dereference: ->count at ", 36),
+            ("StoresThroughNull", "NULL pointer dereference: ->count at ", 40),
+        ],
     )
     def test_one_that_raises_is_a_bug_with_its_place(
         self, patch: str, name: str, error: str, line: int

@@ -77,3 +77,11 @@ def test_seconds_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "_rmaplab", lambda words: "3 states, 12.34 s\n")
 
     assert generate.output("rmaplab check x") == "3 states, ... s"
+
+
+def test_a_table_is_not_rewritten_for_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = "<!-- = bugs -->\n| 34 | 0.12 s |\n<!-- end -->\n"
+    for now, changed in (("| 34 | 0.15 s |\n", False), ("| 35 | 0.12 s |\n", True)):
+        monkeypatch.setitem(generate.TABLES, "bugs", lambda now=now: now)
+
+        assert (generate.rewritten(shown) != shown) is changed

@@ -8,34 +8,40 @@ from typing import Any
 
 from random_calls import Failure, Run
 
+from rmaplab.history import ASIDE, V2_6_34
 from rmaplab.history.lookup import in_range
 from rmaplab.kernel.mm_types import PAGE_MASK
 from rmaplab.kernel.pgtable import Pte
 from rmaplab.machine import list_for_each_entry
+from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.truths import entries_of, walk
 
 
 @dataclass(frozen=True)
 class KnownBug:
-    """Which kernels have it, what is complained of in which functions, and a litmus for it."""
+    """Which kernels have it, what is complained of in which functions, and a litmus for it.
+
+    Without `kind` and `where` it may show anywhere, in any way: `also` tells.
+    """
 
     name: str
     kernels: tuple[str, ...]
-    kind: str
-    where: tuple[str, ...]  # functions of the kernel that are being run, in this order
     source: str
     litmus: str
+    kind: str | None = None
+    where: tuple[str, ...] | None = None  # functions of the kernel that are being run, in order
     also: Callable[[Failure, Run], bool] = lambda failure, run: True
 
     def is_of(self, kernel: str) -> bool:
         return any(in_range(wanted, kernel) for wanted in self.kernels)
 
     def explains(self, kernel: str, failure: Failure, run: Run) -> bool:
-        functions = [name for name in failure.functions if name in self.where]
+        where = self.where or ()
+        functions = tuple(name for name in failure.functions if name in where)
         return (
             self.is_of(kernel)
-            and failure.kind == self.kind
-            and tuple(functions) == self.where
+            and self.kind in (None, failure.kind)
+            and self.where in (None, functions)
             and self.also(failure, run)
         )
 
@@ -62,6 +68,15 @@ def _entries(run: Run, pfn: int) -> list[tuple[Any, int]]:
 
 def clone_was_starved(failure: Failure, run: Run) -> bool:
     return {"vma_adjust", "anon_vma_clone"} <= failure.starved
+
+
+def commit_cures_it(failure: Failure, run: Run) -> bool:
+    """The release that has the commit does the same calls, and does not fail so."""
+    cured = Run(run.litmus, V2_6_34, DirectMachine(), run.tolerated)
+    left = cured.failure()
+    if left is None:
+        return True
+    return str(left) != str(failure) and explanation("v2.6.34", left, cured) is not None
 
 
 FORKED_FROM = KnownBug(
@@ -127,7 +142,7 @@ setup
     ),
     KnownBug(
         "a page that was merged with nobody has no anon_vma to compare",
-        kernels=("21d0d443cdc1..a247c3a97a02",),
+        kernels=("21d0d443cdc1..2aeadc30de45",),
         kind="oops",
         where=("write_protect_page", "page_address_in_vma"),
         source='4829b906cc06 "ksm: fix page_address_in_vma anon_vma oops", 2.6.36',
@@ -155,7 +170,7 @@ setup
     ),
     KnownBug(
         "half of a merge of three VMAs is done when memory runs out",
-        kernels=("*",),
+        kernels=(*(name for name in sorted(ASIDE) if name != "before-287d97ac0321"), "v2.6.34.."),
         kind="use-after-free",
         where=("mprotect_fixup", "split_to_range"),
         source="""mm/mmap.c of 2.6.34 and 2.6.36, vma_adjust: in the second round of case 6 an error
@@ -191,6 +206,72 @@ setup
     B: migrate 0
 """,
         also=lambda failure, run: not run.system.kernel.PageKsm(failure.subject),
+    ),
+    KnownBug(
+        "a fork without memory leaves its VMA on the list",
+        kernels=("before-4946d54cb55e",),
+        source='4946d54cb55e "rmap: fix anon_vma_fork() memory leak", 2.6.34',
+        litmus="""
+litmus failed-fork
+processes A
+setup
+    A: mmap 0
+    A: write 0 = 1
+    fail 4 A: fork B
+    A: migrate 0
+""",
+        also=commit_cures_it,
+    ),
+    KnownBug(
+        "two VMAs share an anon_vma but not the whole chain",
+        kernels=("before-d0e9fe1758f2",),
+        source='d0e9fe1758f2 "Simplify and comment on anon_vma re-use for anon_vma_prepare()"',
+        litmus="""
+litmus shorter-chain
+processes A
+setup
+    A: mmap 1
+    A: write 1 = 1
+    A: fork B
+    B: mprotect 1 r
+    B: mmap 0
+    B: write 0 = 2
+    B: mprotect 1 rw
+""",
+        also=commit_cures_it,
+    ),
+    KnownBug(
+        "a VMA that grows copies its own chain",
+        kernels=("before-287d97ac0321",),
+        source='287d97ac0321 "vma_adjust: fix the copying of anon_vma chains", 2.6.34',
+        litmus="""
+litmus own-chain
+processes A
+setup
+    A: mmap 0 3
+    A: mprotect 0 r
+    A: write 1 = 1
+    A: mprotect 1 r
+""",
+        also=commit_cures_it,
+    ),
+    KnownBug(
+        "a copied chain is turned round",
+        kernels=("before-646d87b481da",),
+        source='646d87b481da "anon_vma: clone the anon_vma chain in the right order", 2.6.34',
+        litmus="""
+litmus turned-round
+processes A
+setup
+    A: mmap 0 2
+    A: write 0 2 = 1
+    A: fork B
+    B: mprotect 0 r
+    A: fork D
+    A: exit
+    B: migrate 1
+""",
+        also=commit_cures_it,
     ),
     FORKED_FROM,
 )

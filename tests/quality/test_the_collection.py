@@ -47,6 +47,11 @@ def verdict_and_length(name: str, kernel: str) -> tuple[str, int]:
         ("migration-frees-twice", "76545066c852", "double-free", 77),
         ("walk-during-fork", "v2.6.34", "missed-mapping", 76),
         ("scan-against-exit", "v2.6.38", "bug-on", 28),
+        ("fork-without-memory", "before-4946d54cb55e", "use-after-free", 146),
+        ("merge-keeps-the-shorter-chain", "before-d0e9fe1758f2", "missed-mapping", 80),
+        ("boundary-moves-without-the-chain", "before-287d97ac0321", "missed-mapping", 60),
+        ("copied-chain-turns-round", "before-646d87b481da", "use-after-free", 99),
+        ("half-merged-page-in-a-fork", "2aeadc30de45", "bug-on", 373),
     ],
 )
 def test_the_nearest_failure_is_this_long(name: str, kernel: str, kind: str, length: int) -> None:

@@ -21,4 +21,5 @@ SLOW = [
 
 @pytest.mark.parametrize("block", SLOW, ids=lambda block: block.name)
 def test_a_shown_output_is_what_is_printed_now(block: generate.Block) -> None:
-    assert block.text == block.now()
+    """But for the seconds: those shown are of the day when the table was made."""
+    assert generate.without_seconds(block.text) == generate.without_seconds(block.now())

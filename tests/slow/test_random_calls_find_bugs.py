@@ -27,9 +27,11 @@ class ForkForgetsTheLinks(V2_6_36):
 
 
 class ForkLeavesTheParentWritable(V2_6_36):
-    def copy_one_pte(self, dst_pte: Any, src_pte: Any, vma: Any, address: int) -> None:
+    def copy_one_pte(
+        self, dst_mm: Any, src_mm: Any, dst_pte: Any, src_pte: Any, vma: Any, address: int
+    ) -> None:
         before = src_pte.read()
-        super().copy_one_pte(dst_pte, src_pte, vma, address)
+        super().copy_one_pte(dst_mm, src_mm, dst_pte, src_pte, vma, address)
         set_pte_at(src_pte, before)
 
 

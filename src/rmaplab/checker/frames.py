@@ -77,7 +77,16 @@ def oops(error: Exception) -> KernelStateError:
     """Kernel code that raised: an oops of the modelled kernel, with the place of it."""
     frames = kernel_frames(stack_of_error(error))
     where = f" at {frames[0].source}" if frames else ""
-    return KernelStateError("bug-on", f"{type(error).__name__}: {error}{where}")
+    return KernelStateError("bug-on", f"{_complaint(error)}{where}")
+
+
+def _complaint(error: Exception) -> str:
+    """What was raised, in the kernel's words where it has some: None stands for NULL."""
+    text = str(error)
+    if isinstance(error, AttributeError) and text.startswith("'NoneType' object"):
+        field = text.split("'")[3]
+        return f"NULL pointer dereference: ->{field}"
+    return f"{type(error).__name__}: {text}"
 
 
 def call_path(stack: Stack) -> str:

@@ -117,7 +117,7 @@ def _few_switches(steps: tuple[Step, ...], kept: list[int]) -> list[int]:
     order: list[int] = []
     column = steps[kept[0]].node.column if kept else 0
     while waiting:
-        ready = [place for place, needs in waiting.items() if not needs & waiting.keys()]
+        ready = [place for place, needs in waiting.items() if not needs]
         final = kept[-1]
         choices = [place for place in ready if place != final] or ready
         same = [place for place in choices if steps[place].node.column == column]
@@ -125,6 +125,8 @@ def _few_switches(steps: tuple[Step, ...], kept: list[int]) -> list[int]:
         column = steps[place].node.column
         order.append(place)
         del waiting[place]
+        for needs in waiting.values():
+            needs.discard(place)
     return order
 
 

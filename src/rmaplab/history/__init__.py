@@ -5,7 +5,13 @@ The chain of inheritance is the git log; a release is a name for the last commit
 
 from __future__ import annotations
 
-from rmaplab.history.reverts import BeforeEa90002b0fa7
+from rmaplab.history.reverts import (
+    Before287d97ac0321,
+    Before646d87b481da,
+    Before4946d54cb55e,
+    BeforeD0e9fe1758f2,
+    BeforeEa90002b0fa7,
+)
 from rmaplab.history.root_lock import Commit012f18004da3, Commit5c341ee1dfc8, RootLock
 from rmaplab.history.seed_v2 import SeedV2
 from rmaplab.history.v2_6_35 import (
@@ -19,6 +25,8 @@ from rmaplab.history.v2_6_35 import (
 )
 from rmaplab.history.v2_6_36 import (
     V2_6_36,
+    Commit2aeadc30de45,
+    Commit4e31635c367a,
     Commit21d0d443cdc1,
     Commit26ba0cb63cb8,
     Commit31c4a3d3a0f8,
@@ -39,6 +47,10 @@ V2_6_34 = Kernel
 
 #: What may be asked for on the command line, in the order of time.
 KERNELS: dict[str, type[Kernel]] = {
+    "before-4946d54cb55e": Before4946d54cb55e,
+    "before-d0e9fe1758f2": BeforeD0e9fe1758f2,
+    "before-287d97ac0321": Before287d97ac0321,
+    "before-646d87b481da": Before646d87b481da,
     "before-ea90002b0fa7": BeforeEa90002b0fa7,
     "v2.6.34": V2_6_34,
     "3f6c82728f4e": Commit3f6c82728f4e,
@@ -63,7 +75,9 @@ KERNELS: dict[str, type[Kernel]] = {
     "4969c1192d15": Commit4969c1192d15,
     "31c4a3d3a0f8": Commit31c4a3d3a0f8,
     "a247c3a97a02": Commita247c3a97a02,
+    "2aeadc30de45": Commit2aeadc30de45,
     "4829b906cc06": Commit4829b906cc06,
+    "4e31635c367a": Commit4e31635c367a,
     "v2.6.36": V2_6_36,
     "1ce82b69e96c": Commit1ce82b69e96c,
     "v2.6.38": V2_6_38,
@@ -71,7 +85,16 @@ KERNELS: dict[str, type[Kernel]] = {
 
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:
 #: no range of the mainline has them.
-ASIDE: frozenset[str] = frozenset({"before-ea90002b0fa7", "seed-v2"})
+ASIDE: frozenset[str] = frozenset(
+    {
+        "before-4946d54cb55e",
+        "before-d0e9fe1758f2",
+        "before-287d97ac0321",
+        "before-646d87b481da",
+        "before-ea90002b0fa7",
+        "seed-v2",
+    }
+)
 
 __all__ = [
     "ASIDE",

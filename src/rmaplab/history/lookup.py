@@ -33,10 +33,13 @@ def in_range(wanted: str, name: str) -> bool:
     """Whether a kernel's name is meant by `A..B` (with both ends), `A..`, `..B`, `A` or `*`.
 
     A name means its commit: `root-lock` is in `012f18004da3`. What is not in the mainline, such
-    as `seed-v2` or a user's own, is meant by its own name and by `*` only.
+    as `seed-v2` or a user's own, is meant by its own name and by `*` only; `before-*` means every
+    release without one of its commits.
     """
     if wanted in ("*", name):
         return True
+    if wanted == "before-*":
+        return name in ASIDE and name.startswith("before-")
     first, dots, last = wanted.partition("..")
     if not dots and first in ASIDE:
         return False

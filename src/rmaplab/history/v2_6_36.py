@@ -1,7 +1,6 @@
 """From the merged form of the seed to v2.6.36.
 
-Left out: 4e31635c367a "ksm: fix bad user data when swapping", huge pages, and the doubly linked
-list of VMAs.
+Left out: huge pages, and the doubly linked list of VMAs.
 """
 
 from __future__ import annotations
@@ -262,7 +261,20 @@ class Commita247c3a97a02(Commit31c4a3d3a0f8):
         return 0
 
 
-class Commit4829b906cc06(Commita247c3a97a02):
+class Commit2aeadc30de45(Commita247c3a97a02):
+    """2aeadc30de45 "mmap: call unlink_anon_vmas() in __split_vma() in case of error".
+
+    2010-09-22, v2.6.36. A precaution in these releases: vma_adjust only fails where it imports an
+    anon_vma, and it imports none when it has a VMA to insert.
+    """
+
+    def split_vma_undo(self, new: Any) -> None:
+        """The anon_vmas forget the VMA before it is freed."""
+        self.unlink_anon_vmas(new)
+        super().split_vma_undo(new)
+
+
+class Commit4829b906cc06(Commit2aeadc30de45):
     """4829b906cc06 "ksm: fix page_address_in_vma anon_vma oops".
 
     2010-10-02, v2.6.36.
@@ -278,4 +290,22 @@ class Commit4829b906cc06(Commita247c3a97a02):
         return self.vma_address(page, vma)
 
 
-V2_6_36 = Commit4829b906cc06
+class Commit4e31635c367a(Commit4829b906cc06):
+    """4e31635c367a "ksm: fix bad user data when swapping".
+
+    2010-10-02, v2.6.36. Nobody hands the dirty bit of an entry on when an anonymous page is
+    unmapped: if KSM's page is to be shared, the page itself must know.
+    """
+
+    def write_protect_needed(self, entry: Any) -> bool:
+        """Also of a read-only entry that is dirty."""
+        return bool(entry.write or entry.dirty)
+
+    def write_protect_pte(self, page: Any, entry: Any) -> Any:
+        """The entry's dirty bit becomes the page's."""
+        if entry.dirty:
+            page.dirty = True
+        return super().write_protect_pte(page, entry)._replace(dirty=False)
+
+
+V2_6_36 = Commit4e31635c367a

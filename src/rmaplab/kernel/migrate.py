@@ -2,7 +2,7 @@
 
 LRU lists are not modelled: to isolate a page is to take the reference that isolation takes, and
 a list of isolated pages is a Python list of the caller. So two callers can isolate the same page,
-which PG_lru forbids in the kernel. Writeback, memory cgroups and file pages are left out.
+which PG_lru forbids in the kernel. Memory cgroups and file pages are left out.
 """
 
 from __future__ import annotations
@@ -228,12 +228,20 @@ class Migrate(KernelBase):
             self.lock_page(page)
         # Only under the page lock is it certain that the page does not become a KSM page.
         busy = self.PageKsm(page) and not offlining
-        rc = -EBUSY if busy else self.hold_and_move(newpage, page)
+        rc = -EBUSY if busy else self.wait_and_move(newpage, page, force)
         self.unlock_page(page)
         if rc != -EAGAIN:
             pages.remove(page)
             self.putback_lru_page(page)
         return rc
+
+    def wait_and_move(self, newpage: Any, page: Any, force: bool) -> int:
+        """The part of unmap_and_move that makes sure that the page is not being written."""
+        if self.PageWriteback(page):
+            if not force:
+                return -EAGAIN
+            self.wait_on_page_writeback(page)
+        return self.hold_and_move(newpage, page)
 
     def hold_and_move(self, newpage: Any, page: Any) -> int:
         """The part of unmap_and_move between making sure of the anon_vma and letting it go."""

@@ -80,6 +80,7 @@ class Page(Struct):
     swapbacked: bool = value(False)
     dirty: bool = value(False, marked="PG_dirty is set and cleared by atomic bit operations")
     mlocked: bool = value(False, marked="PG_mlocked is set and cleared by atomic bit operations")
+    writeback: BitLock = bitlock()  # PG_writeback
     swapcache: bool = value(False, marked="PG_swapcache is set and cleared by atomic operations")
     private: Any = pointer()  # the SwapEntry of a page in the swap cache
     #: What the page holds: a value of rmaplab.kernel.contents.

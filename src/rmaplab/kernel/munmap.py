@@ -63,17 +63,24 @@ class Munmap(KernelBase):
         else:
             new.vm_start = addr
             new.vm_pgoff += (addr - vma.vm_start) >> PAGE_SHIFT
-        err = -ENOMEM
-        if not self.anon_vma_clone(new, vma):
-            if new_below:
-                pgoff = vma.vm_pgoff + ((addr - new.vm_start) >> PAGE_SHIFT)
-                err = self.vma_adjust(vma, addr, vma.vm_end, pgoff, new)
-            else:
-                err = self.vma_adjust(vma, vma.vm_start, addr, vma.vm_pgoff, new)
-            if not err:
-                return 0
-        kmem_cache_free(self.vm_area_cachep, new)
+        if self.anon_vma_clone(new, vma):
+            kmem_cache_free(self.vm_area_cachep, new)
+            return -ENOMEM
+        if new_below:
+            pgoff = vma.vm_pgoff + ((addr - new.vm_start) >> PAGE_SHIFT)
+            err: int = self.vma_adjust(vma, addr, vma.vm_end, pgoff, new)
+        else:
+            err = self.vma_adjust(vma, vma.vm_start, addr, vma.vm_pgoff, new)
+        if err:
+            self.split_vma_undo(new)
         return err
+
+    # The end of __split_vma, cut out for 2aeadc30de45 "mmap: call unlink_anon_vmas() in
+    # __split_vma() in case of error", v2.6.36.
+
+    def split_vma_undo(self, new: Any) -> None:
+        """Free a new VMA, but not its chain."""
+        kmem_cache_free(self.vm_area_cachep, new)
 
     def split_vma(self, mm: Any, vma: Any, addr: int, new_below: bool) -> int:
         """Split a VMA unless there are too many; 0 or -ENOMEM."""

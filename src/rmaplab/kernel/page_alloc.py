@@ -52,6 +52,7 @@ class PageAlloc(KernelBase):
         BUG_ON(page.mapping is not None, "Bad page state: it has a mapping")
         BUG_ON(atomic_compare(page._count, "!=", 0), "Bad page state: it has references")
         BUG_ON(self.PageLocked(page), "Bad page state: it is locked")
+        BUG_ON(self.PageWriteback(page), "Bad page state: it is being written")
         page.swapbacked = page.dirty = page.mlocked = False
         page.contents = None
         kmem_cache_free(self.page_cachep, page)

@@ -79,6 +79,7 @@ class SwapState(KernelBase):
         """Take a page out, with the lock of the tree held. (__delete_from_swap_cache.)"""
         VM_BUG_ON(not self.PageLocked(page), "delete_from_swap_cache: the page is not locked")
         VM_BUG_ON(not self.PageSwapCache(page), "delete_from_swap_cache: the page is not there")
+        VM_BUG_ON(self.PageWriteback(page), "delete_from_swap_cache: the page is being written")
         slot = self.swap_slot(page.private)
         BUG_ON(not trylock_bit(slot.moving), "delete_from_swap_cache: the slot is not settled")
         slot.page = None
@@ -161,7 +162,34 @@ class SwapState(KernelBase):
         self.unlock_page(page)
 
     def swap_writepage(self, page: Any) -> None:
-        """Write a locked page to its slot, if anybody still needs that. It is unlocked then."""
-        if not self.try_to_free_swap(page):
-            self.swap_slot(page.private).contents = page.contents
+        """Write a locked page to its slot, if anybody still needs that. It is unlocked then.
+
+        The device is one that has written when it is asked, as a RAM disk is; but the page is
+        unlocked before, so others may find it under writeback.
+        """
+        if self.try_to_free_swap(page):
+            self.unlock_page(page)
+            return
+        self.swap_slot(page.private).contents = page.contents
+        self.set_page_writeback(page)
         self.unlock_page(page)
+        self.end_page_writeback(page)
+
+    # PG_writeback (mm/page-writeback.c, mm/filemap.c)
+
+    def PageWriteback(self, page: Any) -> bool:
+        """Whether a page is being written to its slot."""
+        return self.CONFIG_SWAP and bool(page.writeback.is_locked())
+
+    def set_page_writeback(self, page: Any) -> None:
+        """Begin to write a locked page."""
+        BUG_ON(not trylock_bit(page.writeback), "set_page_writeback: the page is being written")
+
+    def end_page_writeback(self, page: Any) -> None:
+        """The page is written."""
+        unlock_bit(page.writeback)
+
+    def wait_on_page_writeback(self, page: Any) -> None:
+        """Sleep until the page is written, if it is being written."""
+        if self.PageWriteback(page):
+            wait_on_bit(page.writeback)

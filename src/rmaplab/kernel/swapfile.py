@@ -174,7 +174,10 @@ class SwapMap(KernelBase):
         return count
 
     def reuse_swap_page(self, page: Any) -> bool:
-        """Whether a locked page is the writer's alone; it then leaves the swap cache."""
+        """Whether a locked page is the writer's alone; it then leaves the swap cache.
+
+        While it is being written it stays there, and is not marked dirty: its entry will be.
+        """
         VM_BUG_ON(not self.PageLocked(page), "reuse_swap_page() of an unlocked page")
         if self.PageKsm(page):
             return False
@@ -183,7 +186,7 @@ class SwapMap(KernelBase):
         if not self.PageSwapCache(page):
             return True
         count = self.page_mapcount(page) + self.page_swapcount(page)
-        if count == 1:
+        if count == 1 and not self.PageWriteback(page):
             self.delete_from_swap_cache(page)
             page.dirty = True
         return bool(count <= 1)
@@ -191,7 +194,7 @@ class SwapMap(KernelBase):
     def try_to_free_swap(self, page: Any) -> bool:
         """Take a locked page out of the swap cache if no entry names its slot; whether it did."""
         VM_BUG_ON(not self.PageLocked(page), "try_to_free_swap() of an unlocked page")
-        if not self.PageSwapCache(page) or self.page_swapcount(page):
+        if not self.PageSwapCache(page) or self.PageWriteback(page) or self.page_swapcount(page):
             return False
         self.delete_from_swap_cache(page)
         page.dirty = True
@@ -209,8 +212,8 @@ class SwapMap(KernelBase):
         spin_unlock(self.swap.swap_lock)
         if page is None:
             return
-        wanted = self.PageSwapCache(page)
-        if wanted and (not self.page_mapped(page) or self.vm_swap_full()):
+        idle = self.PageSwapCache(page) and not self.PageWriteback(page)
+        if idle and (not self.page_mapped(page) or self.vm_swap_full()):
             self.delete_from_swap_cache(page)
             page.dirty = True
         self.unlock_page(page)

@@ -100,7 +100,9 @@ class Swapfile(SwapMap):
         """
         slot = self.swap_slot(entry)
         self.wait_on_page_locked(page)
+        self.wait_on_page_writeback(page)
         self.lock_page(page)
+        self.wait_on_page_writeback(page)
         for mm in self.mmlist_users():
             if swap_count(slot.swap_map):
                 self.unuse_mm(mm, entry, page)
@@ -109,6 +111,7 @@ class Swapfile(SwapMap):
             page.dirty = False
             self.swap_writepage(page)
             self.lock_page(page)
+            self.wait_on_page_writeback(page)
         if self.PageSwapCache(page) and page.private == entry:
             self.delete_from_swap_cache(page)
         page.dirty = True

@@ -1,8 +1,8 @@
 """mm/vmscan.c: reclaim, as far as an anonymous page goes.
 
-There are no LRU lists: the caller isolates pages, and gets back those that are kept. Writes to
-the device are over at once, so a page is never under writeback. Locked pages (PG_mlocked) are left
-to try_to_unmap(), as if page_evictable() had not known of them.
+There are no LRU lists: the caller isolates pages, and gets back those that are kept. It never
+waits for a write (PAGEOUT_IO_ASYNC). Locked pages (PG_mlocked) are left to try_to_unmap(), as if
+page_evictable() had not known of them.
 """
 
 from __future__ import annotations
@@ -90,6 +90,9 @@ class Vmscan(KernelBase):
         """Reclaim a page; whether it is free."""
         if not self.trylock_page(page):
             return False
+        if self.PageWriteback(page):
+            self.unlock_page(page)
+            return False
         if self.page_referenced(page, True):
             self.activate_locked(page)
             return False
@@ -131,9 +134,9 @@ class Vmscan(KernelBase):
         if not self.PageSwapCache(page) or not self.pageout(page):
             self.unlock_page(page)
             return False
-        if page.dirty or not self.trylock_page(page):
+        if self.PageWriteback(page) or page.dirty or not self.trylock_page(page):
             return False
-        if page.dirty:
+        if page.dirty or self.PageWriteback(page):
             self.unlock_page(page)
             return False
         return True

@@ -127,9 +127,11 @@ class Builder:
     def _expectation(self, line: Tree[Token]) -> Expectation:
         kernels, verdict = _tokens(line)
         ends = kernels.split("..")
-        if len(ends) > 2 or not any(ends) or ("*" in kernels and kernels != "*"):
+        starred = "*" in kernels and kernels not in ("*", "before-*")
+        if len(ends) > 2 or not any(ends) or starred:
             raise self._error(
-                f"{shown(kernels)} names no kernels: write NAME, FIRST..LAST, FIRST.., ..LAST or *",
+                f"{shown(kernels)} names no kernels: write NAME, FIRST..LAST, FIRST.., ..LAST, *"
+                " or before-*",
                 kernels,
             )
         self._one_of("verdict", verdict, VERDICTS)

@@ -29,7 +29,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Expectation:
-    """`kernels` is a kernel's name, a range FIRST..LAST (either end may be missing) or `*`."""
+    """`kernels` is a name, a range FIRST..LAST (an end may be missing), `*` or `before-*`."""
 
     kernels: str
     verdict: str

@@ -36,7 +36,9 @@ def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
         "4969c1192d15",
         "31c4a3d3a0f8",
         "a247c3a97a02",
+        "2aeadc30de45",
         "4829b906cc06",
+        "4e31635c367a",
         "1ce82b69e96c",
     ]
 
@@ -59,7 +61,7 @@ def test_a_revert_is_aside_and_derives_from_the_release_that_has_the_commit(name
     [
         ("v2.6.35", "748446bb6b5f"),
         ("root-lock", "012f18004da3"),
-        ("v2.6.36", "4829b906cc06"),
+        ("v2.6.36", "4e31635c367a"),
         ("v2.6.38", "1ce82b69e96c"),
     ],
 )
@@ -114,7 +116,8 @@ def test_an_unknown_name_gets_those_that_come_near() -> None:
 
 def test_a_name_like_no_other_gets_them_all() -> None:
     with pytest.raises(
-        LookupError, match=r"there are before-ea90002b0fa7, v2\.6\.34, 3f6c82728f4e, .*v2\.6\.38"
+        LookupError,
+        match=r"there are before-4946d54cb55e, .*, v2\.6\.34, 3f6c82728f4e, .*v2\.6\.38",
     ):
         find("???")
 
@@ -150,7 +153,7 @@ def test_a_range_has_both_its_ends() -> None:
 
 def test_a_range_may_lack_an_end() -> None:
     assert meant("..7f60c214fd3a") == ["v2.6.34", "3f6c82728f4e", "7f60c214fd3a"]
-    assert meant("4829b906cc06..") == ["4829b906cc06", "v2.6.36", "1ce82b69e96c", "v2.6.38"]
+    assert meant("4e31635c367a..") == ["4e31635c367a", "v2.6.36", "1ce82b69e96c", "v2.6.38"]
 
 
 def test_a_name_means_its_commit() -> None:
@@ -160,6 +163,13 @@ def test_a_name_means_its_commit() -> None:
 def test_a_star_means_every_kernel() -> None:
     assert meant("*") == list(KERNELS)
     assert in_range("*", "mine.py:Patch")
+
+
+def test_all_reverts_are_meant_at_once() -> None:
+    reverts = [name for name in KERNELS if name in ASIDE and name != "seed-v2"]
+
+    assert meant("before-*") == reverts
+    assert not in_range("before-*", "before-mine.py:Patch")
 
 
 def test_what_is_not_in_the_mainline_is_meant_by_its_name_only() -> None:

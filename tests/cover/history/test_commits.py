@@ -9,8 +9,8 @@ import pytest
 from rmaplab.history import KERNELS, V2_6_36
 from rmaplab.kernel.contents import fill
 from rmaplab.kernel.kernel import Kernel
-from rmaplab.kernel.mm_types import EFAULT, PAGE_SIZE, VM_READ, VM_WRITE
-from rmaplab.machine import BugOn
+from rmaplab.kernel.mm_types import EFAULT, ENOMEM, PAGE_SIZE, VM_READ, VM_WRITE
+from rmaplab.machine import BugOn, pte_get, pte_offset_map, set_pte_at
 from rmaplab.machine.context import current
 from rmaplab.machine.direct import DirectMachine
 
@@ -214,6 +214,67 @@ def test_whose_a_vma_is_while_fork_links_it(name: str, own: bool) -> None:
 
     assert seen == [own]
     assert vma_of(kernel, child).vm_mm == child
+
+
+@pytest.mark.parametrize(("name", "left"), [("a247c3a97a02", 2), ("2aeadc30de45", 1)])
+def test_what_a_split_leaves_on_the_list_if_the_boundary_cannot_move(name: str, left: int) -> None:
+    """No kernel of these comes to that: vma_adjust has to be made to fail."""
+
+    class Starved(KERNELS[name]):  # type: ignore[misc]
+        def vma_adjust(self, vma: Any, start: int, end: int, pgoff: int, insert: Any) -> int:
+            return -ENOMEM
+
+    kernel = Starved(DirectMachine())
+    mm = kernel.mm_alloc()
+    kernel.sys_mmap(mm, BASE, 2 * PAGE_SIZE, VM_READ | VM_WRITE)
+    kernel.user_write(mm, BASE, lambda _: fill(1))
+    anon_vma = vma_of(kernel, mm).anon_vma
+
+    assert kernel.split_vma(mm, vma_of(kernel, mm), BASE + PAGE_SIZE, new_below=False) == -ENOMEM
+    assert len(list(anon_vma.head.walk(backwards=False))) == left
+    assert len(kernel.vm_area_cachep.live()) == 1
+
+
+def entry_of(kernel: Kernel, mm: Any) -> Any:
+    return pte_get(pte_offset_map(mm.pgd, BASE))
+
+
+def write_protected(kernel: Kernel, mm: Any) -> Any:
+    """The page, after KSM has protected it against writes with a reference of its own."""
+    page = kernel.follow_page(vma_of(kernel, mm), BASE)
+    kernel.lock_page(page)
+    err, entry = kernel.write_protect_page(vma_of(kernel, mm), page)
+    assert (err, entry) == (0, entry_of(kernel, mm))
+    return page
+
+
+@pytest.mark.parametrize("forked", [False, True])
+@pytest.mark.parametrize(("name", "handed_on"), [("4829b906cc06", False), ("4e31635c367a", True)])
+def test_where_the_dirty_bit_is_once_ksm_has_protected_a_page(
+    name: str, handed_on: bool, forked: bool
+) -> None:
+    """Also where fork has made the entry read-only already."""
+    kernel = booted(name)
+    mm = process(kernel)
+    if forked:
+        kernel.dup_mm(mm)
+    assert entry_of(kernel, mm).dirty
+    assert entry_of(kernel, mm).write is not forked
+
+    page = write_protected(kernel, mm)
+
+    entry = entry_of(kernel, mm)
+    assert (entry.write, entry.dirty, page.dirty) == (False, not handed_on, handed_on)
+
+
+def test_a_clean_entry_makes_no_page_dirty() -> None:
+    kernel = booted("4e31635c367a")
+    mm = process(kernel)
+    ptep = pte_offset_map(mm.pgd, BASE)
+    set_pte_at(ptep, pte_get(ptep)._replace(dirty=False))
+
+    assert not write_protected(kernel, mm).dirty
+    assert not entry_of(kernel, mm).write
 
 
 def test_fork_without_memory_still_fails_in_order() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from rmaplab.kernel.ksm.tree import KsmTrees
 from rmaplab.kernel.memory import VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_FAULT_WRITE, mk_pte
 from rmaplab.kernel.mm_types import EFAULT, ENOMEM, PAGE_MASK, VM_LOCKED, VM_MERGEABLE
+from rmaplab.kernel.pgtable import pte_wrprotect
 from rmaplab.machine import (
     atomic_compare,
     cond_resched,
@@ -66,16 +67,27 @@ class KsmMerging(KsmTrees):
         ptep = self.page_check_address(page, mm, addr)
         if ptep is None:
             return -EFAULT, None
-        if pte_get(ptep).write:
+        if self.write_protect_needed(pte_get(ptep)):
             entry = ptep_get_and_clear(ptep)
             if self._page_in_use(page):
                 set_pte_at(ptep, entry)
                 spin_unlock(mm.page_table_lock)
                 return -EFAULT, None
-            set_pte_at(ptep, entry._replace(write=False))
+            set_pte_at(ptep, self.write_protect_pte(page, entry))
         orig_pte = pte_get(ptep)
         spin_unlock(mm.page_table_lock)
         return 0, orig_pte
+
+    # Two lines of write_protect_page, cut out for 4e31635c367a "ksm: fix bad user data when
+    # swapping", v2.6.36.
+
+    def write_protect_needed(self, entry: Any) -> bool:
+        """Whether an entry has to change: if it is writable."""
+        return bool(entry.write)
+
+    def write_protect_pte(self, page: Any, entry: Any) -> Any:
+        """The entry, read-only; it stays dirty."""
+        return pte_wrprotect(entry)
 
     def _page_in_use(self, page: Any) -> bool:
         """Whether anybody but its mappings, the swap cache and ksmd holds the page."""
