@@ -59,6 +59,8 @@ BUGS = (
         "f18194275c39"),
     Bug("A walk during fork visits an entry of the parent twice.", "walk-during-fork", "v2.6.34",
         "a247c3a97a02"),
+    Bug("A migration entry stays in the stack that exec moves.", "exec-stack-against-migration",
+        "v2.6.34", "012f18004da3"),
     Bug("ksmd scans the head of the list, which has no mm.", "scan-against-exit", "v2.6.38", ""),
 )  # fmt: skip
 

@@ -151,6 +151,7 @@ OPERATIONS: Mapping[str, tuple[Operand, ...]] = {
     "fault": (*_PAGES, _flag("write", default=False)),
     "fork": (Operand("child", ProcessName()),),
     "exit": (),
+    "new_stack": (*_PAGES, Operand("c", CONTENT, mark="=", several=True)),
     "exec": (),
     "munmap": _PAGES,
     "mprotect": (*_PAGES, Operand("prot", PROTECTION)),

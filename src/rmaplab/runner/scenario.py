@@ -106,6 +106,12 @@ def check_steps(litmus: Litmus) -> None:
             raise InputError("pages are pinned in the set-up: move `pin` there", step.place)
         _check_step(step)
     _check_exits(litmus)
+    _check_new_stacks(litmus)
+
+
+def _acts(step: Step, process: str | None) -> bool:
+    """Whether the process itself does the step."""
+    return step.process == process is not None and step.op not in (*DAEMONS, "unpin")
 
 
 def _check_exits(litmus: Litmus) -> None:
@@ -114,7 +120,7 @@ def _check_exits(litmus: Litmus) -> None:
         (step.process, cpu)
         for cpu, steps in litmus.cpus.items()
         for step in steps
-        if step.process is not None and step.op not in (*DAEMONS, "unpin")
+        if _acts(step, step.process)
     }
     for cpu, steps in litmus.cpus.items():
         for step in steps:
@@ -122,6 +128,20 @@ def _check_exits(litmus: Litmus) -> None:
             if step.op in ("exit", "exec") and others:
                 message = f"{step.process} cannot {step.op} on CPU{cpu} and act on CPU{min(others)}"
                 raise InputError(f"{message}: it has one thread, move its steps", step.place)
+
+
+def _check_new_stacks(litmus: Litmus) -> None:
+    """Who has built a stack is in the middle of exec."""
+    steps = every_step(litmus)
+    for number, step in enumerate(steps):
+        if step.op != "new_stack":
+            continue
+        if number >= len(litmus.setup):
+            raise InputError("a stack is built in the set-up: move `new_stack` there", step.place)
+        own = (after.op for after in steps[number + 1 :] if _acts(after, step.process))
+        if next(own, None) != "exec":
+            message = f"{step.process} is in exec from here on: let its next step be `exec`"
+            raise InputError(message, step.place)
 
 
 def check_end(litmus: Litmus) -> None:

@@ -106,6 +106,8 @@ def test_a_name_alone_is_a_litmus_with_process_a() -> None:
         ("fail 3 A: fork C", {"child": "C", "fail": 3}),
         ("A: exit", {}),
         ("A: exec", {}),
+        ("A: new_stack 0 2 = 7", {"at": 0, "n": 2, "c": 7}),
+        ("A: new_stack 0 = 7 8", {"at": 0, "n": 2, "cs": (7, 8)}),
         ("A: munmap 1 2", {"at": 1, "n": 2}),
         ("A: mprotect 1 none", {"at": 1, "n": 1, "prot": "none"}),
         ("A: mlock 1", {"at": 1, "n": 1}),
