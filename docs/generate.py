@@ -61,6 +61,7 @@ BUGS = (
         "a247c3a97a02"),
     Bug("A migration entry stays in the stack that exec moves.", "exec-stack-against-migration",
         "v2.6.34", "012f18004da3"),
+    Bug("Each generation of forks leaves an anon_vma.", "endless-growth", "v2.6.38", ""),
     Bug("ksmd scans the head of the list, which has no mm.", "scan-against-exit", "v2.6.38", ""),
 )  # fmt: skip
 

@@ -52,6 +52,8 @@ def verdict_and_length(name: str, kernel: str) -> tuple[str, int]:
         ("migration-frees-twice", "76545066c852", "double-free", 77),
         ("walk-during-fork", "v2.6.34", "missed-mapping", 76),
         ("scan-against-exit", "v2.6.38", "bug-on", 28),
+        ("endless-growth", "v2.6.34", "growth", 591),
+        ("endless-growth", "v2.6.38", "growth", 659),
         ("exec-stack-against-migration", "v2.6.34", "missed-mapping", 159),
         ("exec-stack-against-migration", "a8bef8ff6ea1", "data-race", 60),
     ],

@@ -11,6 +11,7 @@ from rmaplab.errors import InputError, Place
 from rmaplab.litmus.model import Expectation, Litmus, Step
 from rmaplab.litmus.operands import OperandReader, place_of, whole_number
 from rmaplab.litmus.operations import (
+    BOUNDED,
     COUNT,
     CPUS,
     KEYWORDS,
@@ -70,6 +71,8 @@ class Builder:
                 self.fields["config"] = self._assignments(item, self._switch)
             case "ksm":
                 self.fields["ksm"] = self._assignments(item, self._knob)
+            case "bound":
+                self.fields["bound"] = self._assignments(item, self._most)
             case "allow":
                 self.fields["allow"] = tuple(
                     self._one_of("violation", token, VIOLATIONS) for token in _tokens(item)
@@ -118,6 +121,10 @@ class Builder:
     def _knob(self, name: Token, value: Token) -> int:
         self._one_of("knob", name, KNOB.words)
         return whole_number(value, KNOB_VALUE, self.path)
+
+    def _most(self, name: Token, value: Token) -> int:
+        self._one_of("object", name, BOUNDED)
+        return whole_number(value, COUNT, self.path)
 
     def _one_of(self, what: str, token: Token, known: Iterable[str]) -> str:
         if token not in known:

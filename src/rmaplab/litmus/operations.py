@@ -16,7 +16,7 @@ from rmaplab.litmus.wording import shown, unknown
 
 KSMD = "ksmd"
 KEYWORDS = (
-    "litmus", "processes", "config", "ksm", "allow", "setup", "finally", "end", "expect",
+    "litmus", "processes", "config", "ksm", "bound", "allow", "setup", "finally", "end", "expect",
     "repeat", "done", "fail",
 )  # fmt: skip
 CPUS = tuple(f"CPU{number}" for number in range(8))
@@ -24,6 +24,8 @@ KNOBS = (
     "run", "pages_to_scan", "sleep_millisecs", "max_page_sharing", "merge_across_nodes",
     "use_zero_pages", "smart_scan", "stable_node_chains_prune_millisecs", "max_kernel_pages",
 )  # fmt: skip
+#: What `bound` can limit: objects of slab caches, under the names of their structs.
+BOUNDED = ("anon_vma", "anon_vma_chain", "vm_area_struct", "mm_struct")
 ADVICE = (
     "mergeable", "unmergeable", "dontneed", "free", "dontfork", "dofork", "wipeonfork", "cold",
     "pageout",

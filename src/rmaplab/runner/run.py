@@ -89,7 +89,7 @@ def run(litmus: Litmus, kernel: type[Kernel], name: str = "") -> RunResult:
 def _boot(litmus: Litmus, kernel: type[Kernel]) -> System:
     with oopses():
         machine = DirectMachine(frozenset(litmus.allow))
-        system = System(kernel, machine, litmus.processes, config_of(litmus))
+        system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
         for knob, number in litmus.ksm.items():
             system.set(knob, number)
         return system

@@ -20,7 +20,7 @@ from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.traced import TracedMachine
 from rmaplab.runner.places import Access
 from rmaplab.runner.system import ADVICE, System
-from rmaplab.runner.truths import check_truths
+from rmaplab.runner.truths import check_bound, check_truths
 
 #: Who does a step that no process does.
 DAEMONS = {
@@ -51,12 +51,13 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     recorder = SetupRecorder()
     machine.observer = recorder
     with machine.running(0, "boot"), oopses():
-        system = System(kernel, machine, litmus.processes, config_of(litmus))
+        system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
         for knob, number in litmus.ksm.items():
             system.set(knob, number)
     _declare_children(system, litmus)
     for step in litmus.setup:
         run_step(system, step)
+        check_bound(system)
     machine.observer = None
     flows = [
         Flow(cpu, tuple(call for step in steps for call in calls_of(system, step)))

@@ -77,10 +77,12 @@ class System(Activities):
         machine: Machine,
         processes: tuple[str, ...],
         config: Mapping[str, bool] | None = None,
+        bound: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.machine = machine
         self.kernel = kernel(machine, **(config or {}))
+        self.bound = bound or {}
         self.tasks: dict[str, Any] = {}
         self._stacks: dict[str, NewStack] = {}
         self.shadows: Shadows = FrozenShadows() if machine.goes_back else DictShadows()
