@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MOST_STEPS = 10_000
 TIMES = Number("TIMES", 1, MOST_STEPS)
 ESCAPED = re.compile(r'\\(["\\])')  # any other backslash is itself
+FRAMES = Number("FRAMES", 1, 512)
 SWITCHES = {"y": True, "n": False}
 
 
@@ -73,6 +74,8 @@ class Builder:
                 self.fields["ksm"] = self._assignments(item, self._knob)
             case "bound":
                 self.fields["bound"] = self._assignments(item, self._most)
+            case "pageblock":
+                self.fields["pageblock"] = self._power_of_two(_tokens(item)[0])
             case "allow":
                 self.fields["allow"] = tuple(
                     self._one_of("violation", token, VIOLATIONS) for token in _tokens(item)
@@ -125,6 +128,12 @@ class Builder:
     def _most(self, name: Token, value: Token) -> int:
         self._one_of("object", name, BOUNDED)
         return whole_number(value, COUNT, self.path)
+
+    def _power_of_two(self, token: Token) -> int:
+        frames = whole_number(token, FRAMES, self.path)
+        if frames & (frames - 1):
+            raise self._error(f"{shown(token)} is no power of two: write 1, 2, 4 or 8", token)
+        return frames
 
     def _one_of(self, what: str, token: Token, known: Iterable[str]) -> str:
         if token not in known:

@@ -16,8 +16,8 @@ from rmaplab.litmus.wording import shown, unknown
 
 KSMD = "ksmd"
 KEYWORDS = (
-    "litmus", "processes", "config", "ksm", "bound", "allow", "setup", "finally", "end", "expect",
-    "repeat", "done", "fail",
+    "litmus", "processes", "config", "ksm", "bound", "pageblock", "allow", "setup", "finally",
+    "end", "expect", "repeat", "done", "fail",
 )  # fmt: skip
 CPUS = tuple(f"CPU{number}" for number in range(8))
 KNOBS = (

@@ -12,12 +12,15 @@ from rmaplab.checker.check import SetupRecorder
 from rmaplab.checker.frames import is_ours, oops
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.errors import InputError, Place
+from rmaplab.kernel.compaction import Compaction
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
+from rmaplab.machine import Machine
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.traced import TracedMachine
+from rmaplab.runner.activities import CompactTurns
 from rmaplab.runner.places import Access
 from rmaplab.runner.system import ADVICE, System
 from rmaplab.runner.truths import check_bound, check_truths
@@ -51,9 +54,7 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     recorder = SetupRecorder()
     machine.observer = recorder
     with machine.running(0, "boot"), oopses():
-        system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
-        for knob, number in litmus.ksm.items():
-            system.set(knob, number)
+        system = boot(litmus, kernel, machine)
     _declare_children(system, litmus)
     for step in litmus.setup:
         run_step(system, step)
@@ -67,6 +68,16 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     if closing or not flows:
         flows.append(Flow(0, closing, last=bool(flows)))
     return Scenario(machine, tuple(flows), lambda: check_truths(system), recorder.events)
+
+
+def boot(litmus: Litmus, kernel: type[Kernel], machine: Machine) -> System:
+    """The kernel as the litmus wants it, before its first step."""
+    system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
+    if litmus.pageblock is not None and isinstance(system.kernel, Compaction):
+        system.kernel.pageblock_nr_pages = litmus.pageblock
+    for knob, number in litmus.ksm.items():
+        system.set(knob, number)
+    return system
 
 
 def _declare_children(system: System, litmus: Litmus) -> None:
@@ -216,6 +227,9 @@ def calls_of(system: System, step: Step) -> list[Call]:
     if step.op == "scan":
         passes = step.args.get("k", 1)
         return [Call(task, "scan", system.scan_step, repeat=True, fail=fail)] * passes
+    if step.op == "compact" and system.compacts():
+        turns = system.machine.static(CompactTurns, "compact_control")
+        return [Call(task, "compact", partial(system.compact_turn, turns), repeat=True, fail=fail)]
     if step.op in ("migrate", "reclaim", "swap_out", "walk"):
         return [
             call

@@ -23,6 +23,7 @@ processes A B    # from the start
 config CONFIG_KSM=n CONFIG_MIGRATION=y
 ksm max_page_sharing=3 run=0
 bound anon_vma=4 mm_struct=2
+pageblock 2
 allow refcount-underflow leak
 
 setup
@@ -58,6 +59,7 @@ def test_a_whole_text_fills_every_field() -> None:
     assert litmus.config == {"CONFIG_KSM": False, "CONFIG_MIGRATION": True}
     assert litmus.ksm == {"max_page_sharing": 3, "run": 0}
     assert litmus.bound == {"anon_vma": 4, "mm_struct": 2}
+    assert litmus.pageblock == 2
     assert litmus.allow == ("refcount-underflow", "leak")
     assert [step.op for step in litmus.setup] == ["mmap", "fork"]
     assert {cpu: [step.op for step in litmus.cpus[cpu]] for cpu in litmus.cpus} == {
@@ -72,13 +74,13 @@ def test_a_whole_text_fills_every_field() -> None:
 def test_steps_and_expectations_know_their_place() -> None:
     litmus = read_text(WHOLE, "w.litmus")
 
-    assert litmus.setup[0].place == Place("w.litmus", 15, 5)
-    assert litmus.setup[1].place == Place("w.litmus", 18, 12)  # the step, after `fail 2`
-    assert litmus.cpus[1][0].place == Place("w.litmus", 22, 5)
+    assert litmus.setup[0].place == Place("w.litmus", 16, 5)
+    assert litmus.setup[1].place == Place("w.litmus", 19, 12)  # the step, after `fail 2`
+    assert litmus.cpus[1][0].place == Place("w.litmus", 23, 5)
     assert litmus.expect == (
-        Expectation("root-lock", "use-after-free", Place("w.litmus", 27, 5)),
-        Expectation("76545066c852..", "clean", Place("w.litmus", 28, 5)),
-        Expectation("*", "undetermined", Place("w.litmus", 29, 5)),
+        Expectation("root-lock", "use-after-free", Place("w.litmus", 28, 5)),
+        Expectation("76545066c852..", "clean", Place("w.litmus", 29, 5)),
+        Expectation("*", "undetermined", Place("w.litmus", 30, 5)),
     )
 
 

@@ -87,6 +87,7 @@ LITMUSES = st.builds(
     config=st.dictionaries(st.sampled_from(["CONFIG_KSM", "CONFIG_MIGRATION"]), st.booleans()),
     ksm=st.dictionaries(st.sampled_from(KNOBS), st.integers(0, 2**32 - 1)),
     bound=st.dictionaries(st.sampled_from(BOUNDED), st.integers(1, 2**20)),
+    pageblock=st.none() | st.sampled_from([1, 2, 8, 512]),
     setup=blocks("setup_child"),
     cpus=st.integers(0, 8).flatmap(
         lambda count: st.fixed_dictionaries({cpu: blocks(f"child{cpu}") for cpu in range(count)})
@@ -138,6 +139,7 @@ processes A B
 config CONFIG_KSM=n
 ksm max_page_sharing=3
 bound anon_vma=4
+pageblock 1
 allow leak
 
 setup
