@@ -24,6 +24,7 @@ VIOLATIONS = (
     "wrong-data",
     "bug-on",
     "sleep-in-atomic",
+    "growth",
 )
 VERDICTS = (CLEAN, *VIOLATIONS, UNDETERMINED)
 

@@ -15,9 +15,8 @@ from typing import Any
 from rmaplab.kernel.base import KernelBase
 from rmaplab.machine import VM_BUG_ON, atomic_set, kmem_cache_take
 
-#: 512 on x86-64; small here, as the zone is.
-pageblock_nr_pages = 8
-SPANNED_PAGES = 8 * pageblock_nr_pages
+#: How many pageblocks the zone has.
+PAGEBLOCKS = 8
 #: How many pages are isolated at once.
 COMPACT_CLUSTER_MAX = 32
 
@@ -26,14 +25,21 @@ COMPACT_CLUSTER_MAX = 32
 class CompactControl:
     """struct compact_control: where the scanners are, and what they have isolated."""
 
+    free_pfn: int
     migrate_pfn: int = 0
-    free_pfn: int = SPANNED_PAGES & ~(pageblock_nr_pages - 1)
     migratepages: list[Any] = field(default_factory=list)
     freepages: list[Any] = field(default_factory=list)
 
 
 class Compaction(KernelBase):
     """Memory compaction."""
+
+    #: 512 on x86-64; small here, as the zone is. A power of two.
+    pageblock_nr_pages = 8
+
+    def spanned_pages(self) -> int:
+        """How many frames the zone has (zone->spanned_pages)."""
+        return PAGEBLOCKS * self.pageblock_nr_pages
 
     def release_freepages(self, freelist: list[Any]) -> int:
         """Give frames back that nothing moved to: how many there were."""
@@ -45,7 +51,8 @@ class Compaction(KernelBase):
     def isolate_freepages_block(self, blockpfn: int, freelist: list[Any]) -> int:
         """Take the free frames of a pageblock: how many there were."""
         total_isolated = 0
-        for pfn in range(blockpfn, min(blockpfn + pageblock_nr_pages, SPANNED_PAGES)):
+        end_pfn = min(blockpfn + self.pageblock_nr_pages, self.spanned_pages())
+        for pfn in range(blockpfn, end_pfn):
             page = kmem_cache_take(self.page_cachep, pfn)  # split_free_page()
             if page is not None:
                 atomic_set(page._count, 1)
@@ -58,13 +65,13 @@ class Compaction(KernelBase):
 
         The pageblock next to that of the other scanner is left alone.
         """
-        low_pfn = high_pfn = cc.migrate_pfn + pageblock_nr_pages
+        low_pfn = high_pfn = cc.migrate_pfn + self.pageblock_nr_pages
         pfn = cc.free_pfn
         while pfn > low_pfn and len(cc.migratepages) > len(cc.freepages):
             # At first this is the end of the zone, where no pageblock begins.
-            if pfn < SPANNED_PAGES and self.isolate_freepages_block(pfn, cc.freepages):
+            if pfn < self.spanned_pages() and self.isolate_freepages_block(pfn, cc.freepages):
                 high_pfn = max(high_pfn, pfn)
-            pfn -= pageblock_nr_pages
+            pfn -= self.pageblock_nr_pages
         cc.free_pfn = high_pfn
 
     def isolate_migratepages(self, cc: CompactControl) -> int:
@@ -74,7 +81,7 @@ class Compaction(KernelBase):
         that refuses them.
         """
         low_pfn = cc.migrate_pfn
-        end_pfn = (low_pfn + pageblock_nr_pages) & ~(pageblock_nr_pages - 1)
+        end_pfn = (low_pfn + self.pageblock_nr_pages) & ~(self.pageblock_nr_pages - 1)
         if end_pfn > cc.free_pfn:
             cc.migrate_pfn = end_pfn
             return 0
@@ -98,7 +105,7 @@ class Compaction(KernelBase):
 
     def compact_zone(self) -> int:
         """Compact the zone: how many pages could not be moved."""
-        cc = CompactControl()
+        cc = CompactControl(free_pfn=self.spanned_pages())
         remaining = 0
         self.migrate_prep()
         while not self.compact_finished(cc):

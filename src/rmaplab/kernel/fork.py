@@ -128,13 +128,8 @@ class Fork(KernelBase):
         """Free an mm."""
         kmem_cache_free(self.mm_cachep, mm)
 
-    def exec_mmap(self, old_mm: Any) -> Any:
-        """A fresh mm in place of an old one, which loses this user; None (and no change) if none.
-
-        The kernel allocates it earlier, in bprm_mm_init(); the program's own VMAs and its
-        temporary stack are left out.
-        """
-        mm = self.mm_alloc()
-        if mm is not None:
-            self.mmput(old_mm)
-        return mm
+    def exec_mmap(self, task: Any, mm: Any) -> None:
+        """Give a task another mm; its old one loses this user."""
+        old_mm = task.mm
+        task.mm = mm
+        self.mmput(old_mm)

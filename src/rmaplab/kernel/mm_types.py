@@ -92,9 +92,9 @@ class VmAreaStruct(Struct):
 
     vm_mm: Any = pointer()
     vm_start: int = value(0)
-    vm_end: int = value(0)
+    vm_end: int = value(0, marked="changed without the anon_vma lock where nothing else changes")
     vm_next: Any = pointer()
-    vm_flags: int = value(0)
+    vm_flags: int = value(0, marked="tested by walks of the reverse map, without mmap_sem")
     anon_vma_chain: ListHead = list_head()  # newest first; mmap_sem and page_table_lock
     anon_vma: Any = pointer(marked="tested without page_table_lock before it is set once")
     vm_pgoff: int = value(0)

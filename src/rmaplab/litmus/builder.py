@@ -11,6 +11,7 @@ from rmaplab.errors import InputError, Place
 from rmaplab.litmus.model import Expectation, Litmus, Step
 from rmaplab.litmus.operands import OperandReader, place_of, whole_number
 from rmaplab.litmus.operations import (
+    BOUNDED,
     COUNT,
     CPUS,
     KEYWORDS,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MOST_STEPS = 10_000
 TIMES = Number("TIMES", 1, MOST_STEPS)
 ESCAPED = re.compile(r'\\(["\\])')  # any other backslash is itself
+FRAMES = Number("FRAMES", 1, 512)
 SWITCHES = {"y": True, "n": False}
 
 
@@ -70,6 +72,10 @@ class Builder:
                 self.fields["config"] = self._assignments(item, self._switch)
             case "ksm":
                 self.fields["ksm"] = self._assignments(item, self._knob)
+            case "bound":
+                self.fields["bound"] = self._assignments(item, self._most)
+            case "pageblock":
+                self.fields["pageblock"] = self._power_of_two(_tokens(item)[0])
             case "allow":
                 self.fields["allow"] = tuple(
                     self._one_of("violation", token, VIOLATIONS) for token in _tokens(item)
@@ -118,6 +124,16 @@ class Builder:
     def _knob(self, name: Token, value: Token) -> int:
         self._one_of("knob", name, KNOB.words)
         return whole_number(value, KNOB_VALUE, self.path)
+
+    def _most(self, name: Token, value: Token) -> int:
+        self._one_of("object", name, BOUNDED)
+        return whole_number(value, COUNT, self.path)
+
+    def _power_of_two(self, token: Token) -> int:
+        frames = whole_number(token, FRAMES, self.path)
+        if frames & (frames - 1):
+            raise self._error(f"{shown(token)} is no power of two: write 1, 2, 4 or 8", token)
+        return frames
 
     def _one_of(self, what: str, token: Token, known: Iterable[str]) -> str:
         if token not in known:

@@ -45,6 +45,8 @@ class Litmus:
     processes: tuple[str, ...] = ("A",)
     config: Mapping[str, bool] = field(default_factory=dict)
     ksm: Mapping[str, int] = field(default_factory=dict)
+    bound: Mapping[str, int] = field(default_factory=dict)
+    pageblock: int | None = None
     setup: tuple[Step, ...] = ()
     cpus: Mapping[int, tuple[Step, ...]] = field(default_factory=dict)
     finally_: tuple[Step, ...] = ()

@@ -16,14 +16,16 @@ from rmaplab.litmus.wording import shown, unknown
 
 KSMD = "ksmd"
 KEYWORDS = (
-    "litmus", "processes", "config", "ksm", "allow", "setup", "finally", "end", "expect",
-    "repeat", "done", "fail",
+    "litmus", "processes", "config", "ksm", "bound", "pageblock", "allow", "setup", "finally",
+    "end", "expect", "repeat", "done", "fail",
 )  # fmt: skip
 CPUS = tuple(f"CPU{number}" for number in range(16))
 KNOBS = (
     "run", "pages_to_scan", "sleep_millisecs", "max_page_sharing", "merge_across_nodes",
     "use_zero_pages", "smart_scan", "stable_node_chains_prune_millisecs", "max_kernel_pages",
 )  # fmt: skip
+#: What `bound` can limit: objects of slab caches, under the names of their structs.
+BOUNDED = ("anon_vma", "anon_vma_chain", "vm_area_struct", "mm_struct")
 ADVICE = (
     "mergeable", "unmergeable", "dontneed", "free", "dontfork", "dofork", "wipeonfork", "cold",
     "pageout",
@@ -151,6 +153,7 @@ OPERATIONS: Mapping[str, tuple[Operand, ...]] = {
     "fault": (*_PAGES, _flag("write", default=False)),
     "fork": (Operand("child", ProcessName()),),
     "exit": (),
+    "new_stack": (*_PAGES, Operand("c", CONTENT, mark="=", several=True)),
     "exec": (),
     "munmap": _PAGES,
     "mprotect": (*_PAGES, Operand("prot", PROTECTION)),

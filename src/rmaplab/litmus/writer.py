@@ -31,6 +31,10 @@ def _header(litmus: Litmus) -> Iterable[str]:
         yield f"config {_assignments(switches)}"
     if litmus.ksm:
         yield f"ksm {_assignments(litmus.ksm)}"
+    if litmus.bound:
+        yield f"bound {_assignments(litmus.bound)}"
+    if litmus.pageblock is not None:
+        yield f"pageblock {litmus.pageblock}"
     if litmus.allow:
         yield f"allow {' '.join(litmus.allow)}"
 

@@ -18,6 +18,7 @@ _IN_FUNCTION = {
 }
 _FIXED = {
     "leak": "BUG: memory leak",
+    "growth": "BUG: slab growth over the bound",
     "bad-unlock": "WARNING: bad unlock balance detected!",
     "lock-order": "WARNING: possible circular locking dependency detected",
 }

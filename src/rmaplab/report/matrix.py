@@ -22,6 +22,7 @@ CODES = {
     "wrong-data": "data",
     "bug-on": "BUG",
     "sleep-in-atomic": "atomic",
+    "growth": "grow",
     UNDETERMINED: "?",
 }
 

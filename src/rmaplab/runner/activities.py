@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.kernel.compaction import Compaction
+from rmaplab.kernel.compaction import CompactControl, Compaction
 from rmaplab.kernel.kernel import Kernel
+from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.kernel.mm_types import EBUSY, EFAULT, EINVAL
 from rmaplab.kernel.rmap import SWAP_AGAIN
-from rmaplab.machine import KernelStateError, spin_unlock
+from rmaplab.machine import KernelStateError, Struct, spin_unlock, value
 from rmaplab.runner.places import page_of
 
 SWAP_OUT_PASSES = 2
 ENOENT = 2
+
+
+class CompactTurns(Struct):
+    """How far a compaction is: struct compact_control, and the number of the pass."""
+
+    control: Any = value(None, hidden=True)
 
 
 class Activities:
@@ -84,11 +91,45 @@ class Activities:
         results = [self.migrate_page(self.page_at(p, at + number)) for number in range(n)]
         return next((ret for ret in results if ret), 0)
 
+    def compacts(self) -> bool:
+        """Whether there is a compact_memory to write to."""
+        return isinstance(self.kernel, Compaction) and self.kernel.CONFIG_MIGRATION
+
     def compact(self) -> int:
         """Compact memory, as a write to compact_memory does; there is no such file in 2.6.34."""
-        if not isinstance(self.kernel, Compaction) or not self.kernel.CONFIG_MIGRATION:
-            return -ENOENT
-        return int(self.kernel.sysctl_compaction_handler())
+        return int(self.kernel.sysctl_compaction_handler()) if self.compacts() else -ENOENT
+
+    def compact_turn(self, turns: Any) -> bool:
+        """One turn of compact_zone(); whether there may be another one.
+
+        A pageblock is isolated, or one pass is made over its pages, or a free frame is given back.
+        """
+        control = turns.control or (self.kernel.spanned_pages(), 0, (), (), 0)
+        free_pfn, migrate_pfn, migratepages, freepages, number = control
+        cc = CompactControl(free_pfn, migrate_pfn, [*migratepages], [*freepages])
+        if cc.migratepages:
+            number = self._compact_pass(cc, number)
+        elif not self.kernel.compact_finished(cc):
+            self.kernel.isolate_migratepages(cc)
+            number = 0
+        elif cc.freepages:
+            self.kernel.put_page(cc.freepages.pop(0))
+        else:
+            return False
+        turns.control = (
+            cc.free_pfn, cc.migrate_pfn, tuple(cc.migratepages), tuple(cc.freepages), number,
+        )  # fmt: skip
+        return True
+
+    def _compact_pass(self, cc: CompactControl, number: int) -> int:
+        """One pass of migrate_pages() over what is isolated; the number of the next."""
+        force = number >= FORCE_FROM_PASS
+        retry, _, error = self.kernel.migrate_pass(
+            cc.migratepages, lambda _: self.kernel.compaction_alloc(cc), force, False
+        )
+        if not retry or error or number == MIGRATE_PASSES - 1:
+            self.kernel.putback_lru_pages(cc.migratepages)
+        return number + 1
 
     def ballast(self) -> int:
         """Fragment memory: only a real kernel needs it."""

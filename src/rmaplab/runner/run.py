@@ -14,7 +14,7 @@ from rmaplab.litmus.writer import write_step
 from rmaplab.machine import KernelStateError
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.observe import Frames, Observation, frames_of, observe, watched_slots
-from rmaplab.runner.scenario import DAEMONS, check_steps, config_of, every_step, oopses, run_step
+from rmaplab.runner.scenario import DAEMONS, boot, check_steps, every_step, oopses, run_step
 from rmaplab.runner.system import ESRCH, System
 from rmaplab.runner.truths import check_truths, tree_matches_list
 
@@ -88,11 +88,7 @@ def run(litmus: Litmus, kernel: type[Kernel], name: str = "") -> RunResult:
 
 def _boot(litmus: Litmus, kernel: type[Kernel]) -> System:
     with oopses():
-        machine = DirectMachine(frozenset(litmus.allow))
-        system = System(kernel, machine, litmus.processes, config_of(litmus))
-        for knob, number in litmus.ksm.items():
-            system.set(knob, number)
-        return system
+        return boot(litmus, kernel, DirectMachine(frozenset(litmus.allow)))
 
 
 def _observed_step(system: System, step: Step, slots: tuple[int, ...], result: RunResult) -> None:

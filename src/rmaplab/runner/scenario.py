@@ -12,15 +12,18 @@ from rmaplab.checker.check import SetupRecorder
 from rmaplab.checker.frames import is_ours, oops
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.errors import InputError, Place
+from rmaplab.kernel.compaction import Compaction
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
+from rmaplab.machine import Machine
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.traced import TracedMachine
+from rmaplab.runner.activities import CompactTurns
 from rmaplab.runner.places import Access
 from rmaplab.runner.system import ADVICE, System
-from rmaplab.runner.truths import check_truths
+from rmaplab.runner.truths import check_bound, check_truths
 
 #: Who does a step that no process does.
 DAEMONS = {
@@ -51,12 +54,11 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     recorder = SetupRecorder()
     machine.observer = recorder
     with machine.running(0, "boot"), oopses():
-        system = System(kernel, machine, litmus.processes, config_of(litmus))
-        for knob, number in litmus.ksm.items():
-            system.set(knob, number)
+        system = boot(litmus, kernel, machine)
     _declare_children(system, litmus)
     for step in litmus.setup:
         run_step(system, step)
+        check_bound(system)
     machine.observer = None
     flows = [
         Flow(cpu, tuple(call for step in steps for call in calls_of(system, step)))
@@ -66,6 +68,16 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     if closing or not flows:
         flows.append(Flow(0, closing, last=bool(flows)))
     return Scenario(machine, tuple(flows), lambda: check_truths(system), recorder.events)
+
+
+def boot(litmus: Litmus, kernel: type[Kernel], machine: Machine) -> System:
+    """The kernel as the litmus wants it, before its first step."""
+    system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
+    if litmus.pageblock is not None and isinstance(system.kernel, Compaction):
+        system.kernel.pageblock_nr_pages = litmus.pageblock
+    for knob, number in litmus.ksm.items():
+        system.set(knob, number)
+    return system
 
 
 def _declare_children(system: System, litmus: Litmus) -> None:
@@ -106,6 +118,12 @@ def check_steps(litmus: Litmus) -> None:
             raise InputError("pages are pinned in the set-up: move `pin` there", step.place)
         _check_step(step)
     _check_exits(litmus)
+    _check_new_stacks(litmus)
+
+
+def _acts(step: Step, process: str | None) -> bool:
+    """Whether the process itself does the step."""
+    return step.process == process is not None and step.op not in (*DAEMONS, "unpin")
 
 
 def _check_exits(litmus: Litmus) -> None:
@@ -114,7 +132,7 @@ def _check_exits(litmus: Litmus) -> None:
         (step.process, cpu)
         for cpu, steps in litmus.cpus.items()
         for step in steps
-        if step.process is not None and step.op not in (*DAEMONS, "unpin")
+        if _acts(step, step.process)
     }
     for cpu, steps in litmus.cpus.items():
         for step in steps:
@@ -122,6 +140,20 @@ def _check_exits(litmus: Litmus) -> None:
             if step.op in ("exit", "exec") and others:
                 message = f"{step.process} cannot {step.op} on CPU{cpu} and act on CPU{min(others)}"
                 raise InputError(f"{message}: it has one thread, move its steps", step.place)
+
+
+def _check_new_stacks(litmus: Litmus) -> None:
+    """Who has built a stack is in the middle of exec."""
+    steps = every_step(litmus)
+    for number, step in enumerate(steps):
+        if step.op != "new_stack":
+            continue
+        if number >= len(litmus.setup):
+            raise InputError("a stack is built in the set-up: move `new_stack` there", step.place)
+        own = (after.op for after in steps[number + 1 :] if _acts(after, step.process))
+        if next(own, None) != "exec":
+            message = f"{step.process} is in exec from here on: let its next step be `exec`"
+            raise InputError(message, step.place)
 
 
 def check_end(litmus: Litmus) -> None:
@@ -195,6 +227,9 @@ def calls_of(system: System, step: Step) -> list[Call]:
     if step.op == "scan":
         passes = step.args.get("k", 1)
         return [Call(task, "scan", system.scan_step, repeat=True, fail=fail)] * passes
+    if step.op == "compact" and system.compacts():
+        turns = system.machine.static(CompactTurns, "compact_control")
+        return [Call(task, "compact", partial(system.compact_turn, turns), repeat=True, fail=fail)]
     if step.op in ("migrate", "reclaim", "swap_out", "walk"):
         return [
             call

@@ -82,7 +82,9 @@ class ReplaySystem(System):
         old = self._take(pid)
         if old is None:
             return self.space_of(pid)
-        return self._open(pid, self.kernel.exec_mmap(old.mm))
+        mm = self.kernel.mm_alloc()
+        self.kernel.mmput(old.mm)
+        return self._open(pid, mm)
 
     def leave(self, pid: int) -> None:
         """A task ends; with the last one its address space goes."""

@@ -6,17 +6,19 @@ Each operation is a method of that name; it returns 0 or a negative error number
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from rmaplab.kernel import contents, madvise
+from rmaplab.kernel.exec import STACK_TOP_MAX, LinuxBinprm
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
-from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_SHIFT, VM_READ, VM_WRITE
+from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_SHIFT, PAGE_SIZE, VM_READ, VM_WRITE
 from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.pgtable import Pte, SwapEntry
 from rmaplab.machine import Machine, Struct, pointer, pte_get, pte_offset_map, value
 from rmaplab.runner.activities import Activities
-from rmaplab.runner.places import Access, address_of
+from rmaplab.runner.places import Access, address_of, page_of
 from rmaplab.runner.shadow import DictShadows, FrozenShadows, Shadows
 
 ESRCH = 3
@@ -43,6 +45,29 @@ class Task(Struct):
     shadow: Any = value((), marked="of the checker, not of the kernel", hidden=True)
 
 
+class NewStack(NamedTuple):
+    """A stack before exec moves it: the pages where it will be, and what the kernel knows of it."""
+
+    at: int
+    n: int
+    bprm: LinuxBinprm
+
+    @property
+    def first(self) -> int:
+        """The page where it begins now."""
+        return page_of(STACK_TOP_MAX) - self.n
+
+    @property
+    def pages(self) -> range:
+        """Where it will be."""
+        return range(self.at, self.at + self.n)
+
+
+def program_of(name: str) -> str:
+    """What the program is called that a process will have after exec."""
+    return f"{name} in exec"
+
+
 class System(Activities):
     """A kernel, its processes, and what runs them."""
 
@@ -52,11 +77,14 @@ class System(Activities):
         machine: Machine,
         processes: tuple[str, ...],
         config: Mapping[str, bool] | None = None,
+        bound: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.machine = machine
         self.kernel = kernel(machine, **(config or {}))
+        self.bound = bound or {}
         self.tasks: dict[str, Any] = {}
+        self._stacks: dict[str, NewStack] = {}
         self.shadows: Shadows = FrozenShadows() if machine.goes_back else DictShadows()
         for name in processes:
             self.start(name)
@@ -89,7 +117,13 @@ class System(Activities):
         return self.kernel.pfn_to_page(entry.pfn).contents
 
     def page_at(self, name: str, page: int) -> Any:
-        """The page that a process has mapped at a page number; None if there is none."""
+        """The page that a process has mapped at a page number; None if there is none.
+
+        Of a process in exec it may be a page of the new stack, wherever that is by now.
+        """
+        stack, program = self._stacks.get(name), program_of(name)
+        if stack is not None and page in stack.pages and self.tasks[program].mm is not None:
+            name, page = program, page - stack.at + stack.first
         mm = self.tasks[name].mm
         ptep = pte_offset_map(mm.pgd, address_of(page)) if mm is not None else None
         entry = pte_get(ptep) if ptep is not None else None
@@ -133,17 +167,60 @@ class System(Activities):
         self.kernel.mmput(mm)
         return 0
 
+    def new_stack(self, p: str, at: int, n: int = 1, c: int = 0, cs: tuple[int, ...] = ()) -> int:
+        """Build the stack that the next `exec` moves here. A litmus does it in its set-up."""
+        bprm = LinuxBinprm(self.kernel.mm_alloc())
+        if bprm.mm is None:
+            return -ENOMEM
+        words = [contents.fill(word) for word in cs or (c,) * n]
+        stack = NewStack(at, len(words), bprm)
+        error = self.kernel._bprm_mm_init(bprm) or self._copy_strings(bprm, words)
+        if error:
+            self.kernel.mmput(bprm.mm)
+            return error
+        self._stacks[p] = stack
+        program = self.declare(program_of(p))
+        program.mm = bprm.mm
+        filled = {address_of(page): word for page, word in enumerate(words, stack.first)}
+        program.shadow = self.shadows.joined((), filled)
+        return 0
+
+    def _copy_strings(self, bprm: LinuxBinprm, words: list[Any]) -> int:
+        """Fill pages of a new stack, from its top down; 0 or an error."""
+        for number, word in enumerate(reversed(words)):
+            page = self.kernel.get_arg_page(bprm, bprm.p - number * PAGE_SIZE)
+            if page is None:
+                return -ENOMEM
+            page.contents = word
+            self.kernel.put_page(page)
+        return 0
+
     def exec(self, p: str) -> int:
-        """The process gets a fresh address space."""
+        """The process gets a fresh address space, with its new stack if it has built one."""
         task = self.tasks[p]
-        old = task.mm
-        if old is None:
+        if task.mm is None:
             return -ESRCH
-        mm = self.kernel.exec_mmap(old)
+        if p in self._stacks and self.tasks[program_of(p)].mm is not None:
+            return self._begin(p)
+        mm = self.kernel.mm_alloc()
         if mm is None:
             return -ENOMEM
-        task.mm = mm
+        self.kernel.exec_mmap(task, mm)
         task.shadow = ()
+        return 0
+
+    def _begin(self, p: str) -> int:
+        """Begin the program whose stack is built: what fails now kills the process."""
+        task, program, stack = self.tasks[p], self.tasks[program_of(p)], self._stacks[p]
+        program.mm = None
+        self.kernel.exec_mmap(task, stack.bprm.mm)
+        task.shadow = program.shadow
+        top = address_of(stack.pages.stop)
+        error = self.kernel.setup_arg_pages(replace(stack.bprm), top)
+        if error:
+            self.exit(p)
+            return int(error)
+        self._moved(p, stack.first, stack.n, stack.at, stack.n)
         return 0
 
     # Memory

@@ -1,7 +1,8 @@
 """The truths that a state at rest must keep, held against a brute-force look at everything.
 
 1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone,
-and a slot of the swap device is counted as often as it is used.
+a slot of the swap device is counted as often as it is used,
+and there are no more objects than the litmus allows.
 (4, the locks, is the machines' own.) Nothing here runs kernel code: structures are only read.
 """
 
@@ -44,6 +45,7 @@ def broken_truths(system: System) -> Iterator[KernelStateError]:
         *(partial(_private, system, name, mm) for name, mm in system.processes()),
         *(partial(_slot, system, *each) for each in _slots(system)),
         partial(_reachable, system, mapped),
+        partial(check_bound, system),
     ]
     for check in checks:
         try:
@@ -234,6 +236,22 @@ def _leaked(system: System, item: Any) -> None:
     detail = f" ({', '.join(counts)})" if counts else ""
     message = f"{system.machine.name_of(item)} is allocated and nobody can reach it{detail}"
     raise KernelStateError("leak", message, item)
+
+
+# What the litmus bounds
+
+
+def check_bound(system: System) -> None:
+    """Raise KernelStateError, `growth`, where there are more objects than the litmus allows.
+
+    That all of them can be reached, so that none is a leak, does not make them few.
+    """
+    for cache in system.machine.caches:
+        live = cache.live() if cache.name in system.bound else ()
+        if len(live) > system.bound.get(cache.name, 0):
+            most = system.bound[cache.name]
+            message = f"there are {len(live)} {cache.name}s, more than the bound of {most}"
+            raise KernelStateError("growth", message, live[-1])
 
 
 def tree_matches_list(mm: Any) -> bool:

@@ -9,15 +9,15 @@ import pytest
 from things import Thing
 
 from rmaplab.history import V2_6_35, V2_6_38
-from rmaplab.kernel.compaction import SPANNED_PAGES, CompactControl, pageblock_nr_pages
+from rmaplab.kernel.compaction import PAGEBLOCKS, CompactControl
 from rmaplab.machine import SLAB_STATIC, kmem_cache_alloc, kmem_cache_free, kmem_cache_take
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.machine.traced import TracedMachine
 from rmaplab.runner.system import System
 from rmaplab.runner.truths import check_truths
 
-BLOCK = pageblock_nr_pages
-END = SPANNED_PAGES
+BLOCK = 8
+END = BLOCK * PAGEBLOCKS
 
 
 @pytest.fixture(params=[DirectMachine, lambda: TracedMachine(1)], ids=["direct", "traced"])
@@ -92,7 +92,7 @@ def test_a_full_zone_is_left_as_it_is(system: System) -> None:
 
 def test_free_frames_that_nothing_moved_to_are_given_back(system: System) -> None:
     kernel: Any = system.kernel
-    cc = CompactControl(migratepages=[None])
+    cc = CompactControl(END, migratepages=[None])
     kernel.isolate_freepages(cc)
     assert [kernel.page_to_pfn(page) for page in cc.freepages] == [
         *reversed(range(END - BLOCK, END))
@@ -105,7 +105,7 @@ def test_free_frames_that_nothing_moved_to_are_given_back(system: System) -> Non
 
 def test_the_block_next_to_the_other_scanner_is_no_target(system: System) -> None:
     kernel: Any = system.kernel
-    cc = CompactControl(migrate_pfn=END - 2 * BLOCK, migratepages=[None])
+    cc = CompactControl(END, END - 2 * BLOCK, migratepages=[None])
     kernel.isolate_freepages(cc)
 
     assert (cc.freepages, cc.free_pfn) == ([], END - BLOCK)

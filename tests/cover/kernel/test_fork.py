@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -190,21 +191,14 @@ def test_either_may_exit_first(lab: Any, first: str) -> None:
 
 
 def test_exec_begins_with_an_empty_mm(lab: Any) -> None:
-    old = family(lab)
+    task, new = SimpleNamespace(mm=family(lab)), lab.kernel.mm_alloc()
 
-    new = lab.kernel.exec_mmap(old)
+    lab.kernel.exec_mmap(task, new)
 
+    assert task.mm is new
     assert lab.vmas(new) == []
     assert new.flags == 0
     assert lab.live() == {"mm_struct": 1}
-
-
-def test_exec_without_memory_keeps_the_old_mm(lab: Any) -> None:
-    old = family(lab)
-    RUNNING.context.fail_at = RUNNING.context.allocations + 1
-
-    assert lab.kernel.exec_mmap(old) is None
-    assert lab.read(old, 0) == fill(1)
 
 
 # Any number of processes against copies that share nothing

@@ -22,6 +22,8 @@ A child anon_vma pinned by KSM
 processes A B    # from the start
 config CONFIG_KSM=n CONFIG_MIGRATION=y
 ksm max_page_sharing=3 run=0
+bound anon_vma=4 mm_struct=2
+pageblock 2
 allow refcount-underflow leak
 
 setup
@@ -56,6 +58,8 @@ def test_a_whole_text_fills_every_field() -> None:
     assert litmus.processes == ("A", "B")
     assert litmus.config == {"CONFIG_KSM": False, "CONFIG_MIGRATION": True}
     assert litmus.ksm == {"max_page_sharing": 3, "run": 0}
+    assert litmus.bound == {"anon_vma": 4, "mm_struct": 2}
+    assert litmus.pageblock == 2
     assert litmus.allow == ("refcount-underflow", "leak")
     assert [step.op for step in litmus.setup] == ["mmap", "fork"]
     assert {cpu: [step.op for step in litmus.cpus[cpu]] for cpu in litmus.cpus} == {
@@ -70,13 +74,13 @@ def test_a_whole_text_fills_every_field() -> None:
 def test_steps_and_expectations_know_their_place() -> None:
     litmus = read_text(WHOLE, "w.litmus")
 
-    assert litmus.setup[0].place == Place("w.litmus", 14, 5)
-    assert litmus.setup[1].place == Place("w.litmus", 17, 12)  # the step, after `fail 2`
-    assert litmus.cpus[1][0].place == Place("w.litmus", 21, 5)
+    assert litmus.setup[0].place == Place("w.litmus", 16, 5)
+    assert litmus.setup[1].place == Place("w.litmus", 19, 12)  # the step, after `fail 2`
+    assert litmus.cpus[1][0].place == Place("w.litmus", 23, 5)
     assert litmus.expect == (
-        Expectation("root-lock", "use-after-free", Place("w.litmus", 26, 5)),
-        Expectation("76545066c852..", "clean", Place("w.litmus", 27, 5)),
-        Expectation("*", "undetermined", Place("w.litmus", 28, 5)),
+        Expectation("root-lock", "use-after-free", Place("w.litmus", 28, 5)),
+        Expectation("76545066c852..", "clean", Place("w.litmus", 29, 5)),
+        Expectation("*", "undetermined", Place("w.litmus", 30, 5)),
     )
 
 
@@ -106,6 +110,8 @@ def test_a_name_alone_is_a_litmus_with_process_a() -> None:
         ("fail 3 A: fork C", {"child": "C", "fail": 3}),
         ("A: exit", {}),
         ("A: exec", {}),
+        ("A: new_stack 0 2 = 7", {"at": 0, "n": 2, "c": 7}),
+        ("A: new_stack 0 = 7 8", {"at": 0, "n": 2, "cs": (7, 8)}),
         ("A: munmap 1 2", {"at": 1, "n": 2}),
         ("A: mprotect 1 none", {"at": 1, "n": 1, "prot": "none"}),
         ("A: mlock 1", {"at": 1, "n": 1}),

@@ -30,6 +30,11 @@ BAD_TEXTS = [
     ("litmus x\nksm max_page_sharin=3\n", 2, 5, "did you mean `max_page_sharing`?"),
     ("litmus x\nksm run=on\n", 2, 9, "write a whole number, 0 to 4294967295"),
     ("litmus x\nksm run\n", 2, 8, "the line ends too early: write ="),
+    ("litmus x\nbound anon_vm=3\n", 2, 7, "did you mean `anon_vma`?"),
+    ("litmus x\nbound anon_vma=0\n", 2, 16, "write a whole number, 1 to 1048576"),
+    ("litmus x\nbound anon_vma=1 anon_vma=2\n", 2, 18, "has a value already"),
+    ("litmus x\npageblock 0\n", 2, 11, "write a whole number, 1 to 512"),
+    ("litmus x\npageblock 6\n", 2, 11, "`6` is no power of two: write 1, 2, 4 or 8"),
     ("litmus x\nallow leek\n", 2, 7, "did you mean `leak`?"),
     ("litmus x\nallow clean\n", 2, 7, "unknown violation `clean`"),
     # Blocks.

@@ -12,6 +12,7 @@ from rmaplab.checker.verdict import VERDICTS, VIOLATIONS
 from rmaplab.errors import Place
 from rmaplab.litmus.model import Expectation, Litmus, Step
 from rmaplab.litmus.operations import (
+    BOUNDED,
     KNOBS,
     OPERATIONS,
     WITHOUT_PROCESS,
@@ -85,6 +86,8 @@ LITMUSES = st.builds(
     processes=st.permutations(ROOTS).map(tuple),
     config=st.dictionaries(st.sampled_from(["CONFIG_KSM", "CONFIG_MIGRATION"]), st.booleans()),
     ksm=st.dictionaries(st.sampled_from(KNOBS), st.integers(0, 2**32 - 1)),
+    bound=st.dictionaries(st.sampled_from(BOUNDED), st.integers(1, 2**20)),
+    pageblock=st.none() | st.sampled_from([1, 2, 8, 512]),
     setup=blocks("setup_child"),
     cpus=st.integers(0, 8).flatmap(
         lambda count: st.fixed_dictionaries({cpu: blocks(f"child{cpu}") for cpu in range(count)})
@@ -135,6 +138,8 @@ litmus root-dies
 processes A B
 config CONFIG_KSM=n
 ksm max_page_sharing=3
+bound anon_vma=4
+pageblock 1
 allow leak
 
 setup

@@ -67,6 +67,7 @@ def ledger(kind, taken, dropped, final):
         ("wrong-data", ["BUG: rmap: wrong data in f"]),
         ("bug-on", ["kernel BUG at kernel/ksm.py:7!"]),  # where it was raised: STACK's first
         ("sleep-in-atomic", ["BUG: sleeping function called from invalid context in f"]),
+        ("growth", ["BUG: slab growth over the bound"]),
     ],
 )
 def test_headings_bear_the_names_that_the_kernel_gives(kind, lines):
