@@ -16,7 +16,7 @@ from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.machine.faults import KernelStateError
+from rmaplab.machine import KernelStateError, Machine
 from rmaplab.machine.traced import TracedMachine
 from rmaplab.runner.places import Access
 from rmaplab.runner.system import ADVICE, System
@@ -36,7 +36,7 @@ DAEMONS = {
 SURVIVABLE = ("use-after-free", "refcount-underflow")
 SWITCHES = ("CONFIG_KSM", "CONFIG_MIGRATION", "CONFIG_SWAP")
 #: Steps that need a swap device.
-SWAPPING = ("swap_out", "swap_in")
+SWAPPING = ("swap_out", "swap_in", "swapoff", "swapon")
 
 
 def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
@@ -50,11 +50,7 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     machine = TracedMachine(cpus, frozenset(litmus.allow))
     recorder = SetupRecorder()
     machine.observer = recorder
-    with machine.running(0, "boot"), oopses():
-        system = System(kernel, machine, litmus.processes, config_of(litmus))
-        for knob, number in litmus.ksm.items():
-            system.set(knob, number)
-    _declare_children(system, litmus)
+    system = boot(litmus, kernel, machine)
     for step in litmus.setup:
         run_step(system, step)
     machine.observer = None
@@ -68,10 +64,17 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     return Scenario(machine, tuple(flows), lambda: check_truths(system), recorder.events)
 
 
-def _declare_children(system: System, litmus: Litmus) -> None:
+def boot(litmus: Litmus, kernel: type[Kernel], machine: Machine) -> System:
+    """The system that a litmus begins with. A knob that the kernel does not have is left out."""
+    with machine.running(0, "boot"), oopses():
+        system = System(kernel, machine, litmus.processes, config_of(litmus))
+        for knob, number in litmus.ksm.items():
+            system.set(knob, number)
     for step in every_step(litmus):
         if step.op == "fork":
             system.declare(step.args["child"])
+        system.has_stacks |= "growsdown" in step.args
+    return system
 
 
 def every_step(litmus: Litmus) -> list[Step]:
