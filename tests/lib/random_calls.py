@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from rmaplab.errors import Place
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.litmus.operations import KSMD, OPERATIONS
+from rmaplab.litmus.operations import KSMD, OPERATIONS, WITHOUT_PROCESS
 from rmaplab.machine import KernelStateError, Machine, list_empty
 from rmaplab.machine.context import RUNNING, Context
-from rmaplab.runner.scenario import operation, task_of
-from rmaplab.runner.system import System
+from rmaplab.runner.scenario import boot, operation, task_of
 from rmaplab.runner.truths import broken_truths, tree_matches_list
 
 PAGES = 12
 MOST_PROCESSES = 5
 LEAST, MOST = 15, 40  # steps; some of them are nothing, to which a failing sequence shrinks
+PLACES = (0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 8, 10)
 NOWHERE = Place("", 0, 0)
 SOURCES = re.compile(r"rmaplab.(kernel|history)\b")
 NAMES = tuple(f"P{number}" for number in range(1, 100))
@@ -33,11 +33,19 @@ NAMES = tuple(f"P{number}" for number in range(1, 100))
 WEIGHTS: Mapping[str, int] = {
     "nothing": 1, "mmap": 4, "write": 8, "poke": 2, "read": 2, "fault": 2, "fork": 5, "exit": 3,
     "exec": 1, "munmap": 4, "mprotect": 5, "mergeable": 5, "unmergeable": 2, "dontneed": 1,
-    "dontfork": 1, "dofork": 1, "scan": 6, "unmerge_all": 1, "migrate": 3, "compact": 1,
-    "reclaim": 1, "walk": 2,
+    "dontfork": 1, "dofork": 1, "scan": 6, "unmerge_all": 1, "set": 1, "migrate": 3, "compact": 1,
+    "reclaim": 1, "walk": 2, "brk": 4, "mremap": 6, "mlock": 3, "munlock": 2, "swap_out": 6,
+    "swap_in": 2, "swapoff": 1, "swapon": 1,
 }  # fmt: skip
 ADVICE = ("mergeable", "unmergeable", "dontneed", "dontfork", "dofork")
-OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all")
+OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all", "set")
+OF_SWAP = ("swap_out", "swap_in", "swapoff", "swapon")
+#: What a process has in the beginning, of which some pages are written then.
+BEGINNINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "mapping": ("mmap", {"at": 0, "n": 8, "prot": "rw"}),
+    "heap": ("brk", {"n": 8}),
+    "stack": ("mmap", {"at": 5, "n": 3, "growsdown": True, "prot": "rw"}),
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class Drawn:
     n: int
     content: int
     prot: str
+    to: int | None
+    new_n: int
     fail: int
 
 
@@ -60,11 +70,13 @@ def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
         Drawn,
         what=st.sampled_from(whats),
         who=st.integers(0, MOST_PROCESSES - 1),
-        at=st.sampled_from((0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 8, 10)),
-        n=st.integers(1, 6),
+        at=st.sampled_from(PLACES),
+        n=st.sampled_from((1, 1, 2, 2, 3, 4, 5, 6)),
         content=st.integers(0, 2),
         prot=st.sampled_from(("rw", "rw", "rw", "r", "none")),
-        fail=st.sampled_from((0,) * 9 + (1, 1, 2, 3, 4, 5, 6)),
+        to=st.sampled_from((None, *PLACES)),
+        new_n=st.sampled_from((1, 1, 2, 2, 3, 4)),
+        fail=st.sampled_from((0,) * 14 + (1, 1, 2, 3, 4, 5, 6)),
     )
     return st.lists(drawn, min_size=LEAST, max_size=MOST)
 
@@ -72,15 +84,17 @@ def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
 class _Writer:
     """Makes steps of what is drawn: each is done by a process that is there then."""
 
-    def __init__(self, processes: int, config: Mapping[str, bool]) -> None:
+    def __init__(self, beginnings: Sequence[str], config: Mapping[str, bool]) -> None:
+        self.beginnings = beginnings
         self.names = iter(NAMES)
-        self.processes = tuple(next(self.names) for _ in range(processes))
+        self.processes = tuple(next(self.names) for _ in beginnings)
         self.running = list(self.processes)
         self.config = config
 
     def steps(self, drawn: Sequence[Drawn]) -> Iterator[Step]:
-        for name in self.processes:
-            yield Step("mmap", name, {"at": 0, "n": 8, "prot": "rw"}, NOWHERE)
+        for name, beginning in zip(self.processes, self.beginnings, strict=True):
+            op, args = BEGINNINGS[beginning]
+            yield Step(op, name, args, NOWHERE)
             yield Step("write", name, {"at": 2, "n": 4, "c": 1}, NOWHERE)
         for one in drawn:
             step = self._step(one)
@@ -92,6 +106,8 @@ class _Writer:
         if what == "nothing":
             return None
         if not self.config["CONFIG_KSM"] and what in OF_KSM:
+            return None
+        if not self.config["CONFIG_SWAP"] and what in OF_SWAP:
             return None
         who = self.running[one.who % len(self.running)]
         if op == "exit" and len(self.running) == 1:
@@ -107,29 +123,33 @@ class _Writer:
                 self.running.append(args["child"])
         if op == "exit":
             self.running.remove(who)
-        process = KSMD if op == "scan" else None if op in ("unmerge_all", "compact") else who
+        process = KSMD if op == "scan" else None if op in WITHOUT_PROCESS else who
         return Step(op, process, args, NOWHERE)
 
     def _args(self, one: Drawn, op: str) -> dict[str, Any]:
-        n = min(one.n, PAGES - one.at)
+        n = one.at if op == "brk" else min(one.n, PAGES - one.at)
         known = {
             "at": one.at, "n": n, "c": one.content, "prot": one.prot, "off": 8 * one.content,
             "v": one.content, "write": bool(one.content), "advice": one.what, "k": 1 + one.n % 3,
+            "growsdown": one.content == 2 or None, "to": one.to, "new_n": one.new_n,
+            "knob": "run", "value": one.content,
         }  # fmt: skip
-        return {o.name: known[o.name] for o in OPERATIONS[op] if o.name in known}
+        wanted = [operand.name for operand in OPERATIONS[op]]
+        return {name: known[name] for name in wanted if known.get(name) is not None}
 
 
 def litmuses(processes: int = 2) -> st.SearchStrategy[Litmus]:
     """Scenarios of one flow."""
     configs = st.sampled_from([(True, True)] * 4 + [(True, False), (False, True), (False, False)])
+    beginnings = st.lists(st.sampled_from(list(BEGINNINGS)), min_size=processes, max_size=processes)
 
-    def make(drawn: list[Drawn], config: tuple[bool, bool]) -> Litmus:
-        switches = {"CONFIG_KSM": config[0], "CONFIG_MIGRATION": config[1]}
-        writer = _Writer(processes, switches)
+    def make(drawn: list[Drawn], began: list[str], config: tuple[bool, bool], swap: bool) -> Litmus:
+        switches = {"CONFIG_KSM": config[0], "CONFIG_MIGRATION": config[1], "CONFIG_SWAP": swap}
+        writer = _Writer(began, switches)
         steps = tuple(writer.steps(drawn))
         return Litmus("found", processes=writer.processes, config=switches, setup=steps)
 
-    return st.builds(make, drawn_steps(), configs)
+    return st.builds(make, drawn_steps(), beginnings, configs, st.booleans())
 
 
 # Running them
@@ -191,11 +211,7 @@ class Run:
         self.litmus = litmus
         self.machine = machine
         self.tolerated = tolerated
-        with machine.running(0, "boot"):
-            self.system = System(kernel, machine, litmus.processes, litmus.config)
-        for step in litmus.setup:
-            if step.op == "fork":
-                self.system.declare(step.args["child"])
+        self.system = boot(litmus, kernel, machine)
         self.results: list[int] = []
         self.starved: set[str] = set()
 
@@ -207,7 +223,7 @@ class Run:
         )
 
     def failure_of_the_end(self) -> Failure | None:
-        """Let everybody exit and ksmd look twice: what goes wrong, or is left, if anything."""
+        """Let everybody exit, ksmd look twice and the device go: what goes wrong, or is left."""
         for step in self._closing():
             failure = self.do(step)
             if failure is not None:
@@ -249,7 +265,10 @@ class Run:
         for name in [name for name, _ in self.system.processes()]:
             yield Step("exit", name, {}, NOWHERE)
         if self.litmus.config.get("CONFIG_KSM", True):
+            yield Step("set", None, {"knob": "run", "value": 1}, NOWHERE)
             yield Step("scan", KSMD, {"k": 2}, NOWHERE)
+        if self.system.kernel.CONFIG_SWAP:  # a page nobody maps may stay in the swap cache
+            yield Step("swapoff", None, {}, NOWHERE)
 
     def _stale(self, item: Any) -> bool:
         """A stable_node without rmap_items: get_ksm_page removes it when a search meets it."""
