@@ -44,6 +44,7 @@ def broken_truths(system: System) -> Iterator[KernelStateError]:
         *(partial(_private, system, name, mm) for name, mm in system.processes()),
         *(partial(_slot, system, *each) for each in _slots(system)),
         partial(_reachable, system, mapped),
+        partial(_linked, system),
     ]
     for check in checks:
         try:
@@ -191,6 +192,16 @@ def _reachable(system: System, mapped: dict[int, list[tuple[Any, int]]]) -> None
                 reached = id(item) in seen
             if not reached:
                 _leaked(system, item)
+
+
+def _linked(system: System) -> None:
+    """No list leads to a VMA that is free: the next walk would go there."""
+    live = {id(vma) for vma in system.kernel.vm_area_cachep.live()}
+    for avc in system.kernel.anon_vma_chain_cachep.live():
+        if id(avc.vma) not in live:
+            name = system.machine.name_of
+            message = f"{name(avc)} is allocated and its {name(avc.vma)} is free"
+            raise KernelStateError("use-after-free", message, avc)
 
 
 # The swap device

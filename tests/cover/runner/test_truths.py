@@ -64,6 +64,16 @@ def test_what_only_freed_memory_points_to_is_a_leak(after) -> None:
     assert "leak" in {error.kind for error in broken_truths(system)}
 
 
+def test_a_list_that_leads_to_a_vma_that_is_free_is_a_use_after_free(after) -> None:
+    system = after("A: mmap 0\nA: write 0 = 1")
+    cache = system.kernel.vm_area_cachep
+    linked = kmem_cache_alloc(cache)
+    assert system.kernel.anon_vma_clone(linked, system.tasks["A"].mm.mmap) == 0
+    cache.free(linked)
+
+    assert "use-after-free" in {error.kind for error in broken_truths(system)}
+
+
 def test_a_mapping_that_no_list_leads_to_is_missed(after) -> None:
     system = after(WRITTEN)
     vma = system.kernel.find_vma(system.tasks["B"].mm, 0x10000000)
