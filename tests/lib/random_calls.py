@@ -198,7 +198,7 @@ def kernel_functions(codes: Iterable[CodeType]) -> tuple[str, ...]:
 class Run:
     """A litmus on a kernel, step by step; `results` are what its steps returned.
 
-    `tolerated(failure, run)` says which failures are no reason to stop.
+    `tolerated(failure, run)` says which failures are no reason to stop; `done` has the steps done.
     """
 
     def __init__(
@@ -212,6 +212,7 @@ class Run:
         self.machine = machine
         self.tolerated = tolerated
         self.system = boot(litmus, kernel, machine)
+        self.done: list[Step] = []
         self.results: list[int] = []
         self.starved: set[str] = set()
 
@@ -234,6 +235,7 @@ class Run:
 
     def do(self, step: Step) -> Failure | None:
         """Do a step, and look whether all truths hold."""
+        self.done.append(step)
         with self.machine.running(0, task_of(step)):
             RUNNING.context = context = Recording(self.machine, task_of(step), self.starved)
             context.fail_at = step.args.get("fail", 0)
