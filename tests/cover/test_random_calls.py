@@ -12,7 +12,7 @@ from known_bugs import BUGS, KnownBug, explanation, tolerated
 from pasted import fails_again, hold_truths, pasted
 from random_calls import Run, litmuses
 
-from rmaplab.history import KERNELS
+from rmaplab.history import KERNELS, V2_6_34
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.reader import read_text
 from rmaplab.litmus.writer import write_text
@@ -47,6 +47,25 @@ def test_what_is_drawn_can_be_pasted_and_read(litmus: Litmus) -> None:
     text = write_text(litmus)
 
     assert write_text(read_text(text)) == text
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "A: madvise 2 2 dontfork\nA: write 4 = 1\nfail 1 A: madvise 2 2 dofork",
+        "A: mprotect 0 6 r\nA: mlock 2 2\nA: mprotect 4 2 rw\nA: write 4 = 1\n"
+        "A: mprotect 4 2 r\nfail 1 A: munlock 2 2",
+    ],
+    ids=["madvise", "munlock"],
+)
+def test_every_caller_of_vma_merge_can_do_half_a_merge(steps: str) -> None:
+    run = Run(read_text(f"litmus t\nsetup\nA: mmap 0 6\n{steps}\n"), V2_6_34, DirectMachine())
+
+    failure = run.failure()
+
+    assert failure is not None
+    bug = explanation("v2.6.34", failure, run)
+    assert bug is not None and bug.name.startswith("half of a merge")
 
 
 LEFT = """

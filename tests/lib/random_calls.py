@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from rmaplab.errors import Place
 from rmaplab.kernel.kernel import Kernel
+from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_LOCKED
+from rmaplab.kernel.pgtable import Pte
 from rmaplab.litmus.model import Litmus, Step
 from rmaplab.litmus.operations import KSMD, OPERATIONS, WITHOUT_PROCESS
-from rmaplab.machine import KernelStateError, Machine, list_empty
+from rmaplab.machine import KernelStateError, Machine, list_empty, rb_items
 from rmaplab.machine.context import RUNNING, Context
 from rmaplab.runner.scenario import boot, operation, task_of
-from rmaplab.runner.truths import broken_truths, tree_matches_list
+from rmaplab.runner.truths import broken_truths, entries_of, tree_matches_list
 
 PAGES = 12
 MOST_PROCESSES = 5
@@ -195,6 +197,16 @@ def kernel_functions(codes: Iterable[CodeType]) -> tuple[str, ...]:
     return tuple(code.co_name for code in codes if SOURCES.search(code.co_filename))
 
 
+def locked_vmas(mm: Any) -> list[Any]:
+    """The VMAs of an address space that are locked into memory."""
+    return [vma for vma in rb_items(mm.mm_rb) if vma.vm_flags & VM_LOCKED]
+
+
+def vma_pages(vma: Any) -> int:
+    """How many pages a VMA has."""
+    return int((vma.vm_end - vma.vm_start) >> PAGE_SHIFT)
+
+
 class Run:
     """A litmus on a kernel, step by step; `results` are what its steps returned.
 
@@ -249,8 +261,20 @@ class Run:
     def _untrue(self, step: Step) -> Failure | None:
         for _, mm in self.system.processes():
             assert tree_matches_list(mm), f"after {step} list and tree of an mm differ"
+            assert mm.locked_vm == sum(map(vma_pages, locked_vmas(mm))), f"locked_vm after {step}"
+        marked = [page for page in self.system.kernel.page_cachep.live() if page.mlocked]
+        assert all(map(self._is_locked, marked)), f"after {step} PG_mlocked of what nobody locks"
         failures = (self._raised(error, step) for error in broken_truths(self.system))
         return next((each for each in failures if not self.tolerated(each, self)), None)
+
+    def _is_locked(self, page: Any) -> bool:
+        return any(
+            isinstance(entry, Pte) and entry.pfn == self.system.kernel.page_to_pfn(page)
+            for _, mm in self.system.processes()
+            for vma in locked_vmas(mm)
+            for address, entry in entries_of(mm)
+            if vma.vm_start <= address < vma.vm_end
+        )
 
     def _raised(self, error: KernelStateError | AttributeError, step: Step) -> Failure:
         codes = (frame.f_code for frame, _ in walk_tb(error.__traceback__))
