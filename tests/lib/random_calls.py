@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from traceback import walk_stack, walk_tb
 from types import CodeType
 from typing import Any
@@ -52,7 +52,10 @@ BEGINNINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn for a step, before it is known which processes there are."""
+    """What is drawn for a step, before it is known which processes there are.
+
+    `again` is to do it to the pages, and by the process, of the step before.
+    """
 
     what: str
     who: int
@@ -63,6 +66,7 @@ class Drawn:
     to: int | None
     new_n: int
     fail: int
+    again: bool
 
 
 def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
@@ -79,6 +83,7 @@ def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
         to=st.sampled_from((None, *PLACES)),
         new_n=st.sampled_from((1, 1, 2, 2, 3, 4)),
         fail=st.sampled_from((0,) * 14 + (1, 1, 2, 3, 4, 5, 6)),
+        again=st.sampled_from((False, False, True)),
     )
     return st.lists(drawn, min_size=LEAST, max_size=MOST)
 
@@ -98,7 +103,11 @@ class _Writer:
             op, args = BEGINNINGS[beginning]
             yield Step(op, name, args, NOWHERE)
             yield Step("write", name, {"at": 2, "n": 4, "c": 1}, NOWHERE)
+        before = None
         for one in drawn:
+            if one.again and before is not None:
+                one = replace(one, who=before.who, at=before.at, n=before.n)
+            before = one
             step = self._step(one)
             if step is not None:
                 yield step
