@@ -1,7 +1,7 @@
 """The truths that a state at rest must keep, held against a brute-force look at everything.
 
-1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone,
-and a slot of the swap device is counted as often as it is used.
+1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone and what
+is linked is there, and a slot of the swap device is counted as often as it is used.
 (4, the locks, is the machines' own.) Nothing here runs kernel code: structures are only read.
 """
 
@@ -198,7 +198,7 @@ def _linked(system: System) -> None:
     """No list leads to a VMA that is free: the next walk would go there."""
     live = {id(vma) for vma in system.kernel.vm_area_cachep.live()}
     for avc in system.kernel.anon_vma_chain_cachep.live():
-        if id(avc.vma) not in live:
+        if avc.vma is not None and id(avc.vma) not in live:
             name = system.machine.name_of
             message = f"{name(avc)} is allocated and its {name(avc.vma)} is free"
             raise KernelStateError("use-after-free", message, avc)

@@ -78,6 +78,13 @@ def test_a_list_that_leads_to_a_vma_that_is_free_is_a_use_after_free(after) -> N
     assert "use-after-free" in {error.kind for error in broken_truths(system)}
 
 
+def test_a_chain_entry_that_was_never_linked_is_only_a_leak(after) -> None:
+    system = after("A: mmap 0\nA: write 0 = 1")
+    kmem_cache_alloc(system.kernel.anon_vma_chain_cachep)
+
+    assert {error.kind for error in broken_truths(system)} == {"leak"}
+
+
 def test_a_check_finds_it_too_though_it_looks_without_guards() -> None:
     text = "litmus t\nsetup\nA: mmap 0 8\nA: write 2 = 1\nA: fork B\nfail 3 B: mlock 0"
     kernel = NamedKernel("broken", ForkForgetsTheLinks)
