@@ -172,10 +172,10 @@ setup
         "half of a merge of three VMAs is done when memory runs out",
         kernels=(*(name for name in sorted(ASIDE) if name != "before-287d97ac0321"), "v2.6.34.."),
         kind="use-after-free",
-        where=("mprotect_fixup", "split_to_range"),
+        where=("split_to_range",),
         source="""mm/mmap.c of 2.6.34 and 2.6.36, vma_adjust: in the second round of case 6 an error
-    of anon_vma_clone is returned though the first round has freed the VMA that vma_merge's caller
-    then splits.""",
+    of anon_vma_clone is returned though the first round has freed the VMA that vma_merge's callers
+    then split: mprotect_fixup, madvise_behavior and mlock_fixup.""",
         litmus="""
 litmus half-a-merge
 processes A

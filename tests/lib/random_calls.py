@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from traceback import walk_stack, walk_tb
 from types import CodeType
 from typing import Any
@@ -14,17 +14,19 @@ from hypothesis import strategies as st
 
 from rmaplab.errors import Place
 from rmaplab.kernel.kernel import Kernel
+from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_LOCKED
+from rmaplab.kernel.pgtable import Pte
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.litmus.operations import KSMD, OPERATIONS
-from rmaplab.machine import KernelStateError, Machine, list_empty
+from rmaplab.litmus.operations import KSMD, OPERATIONS, WITHOUT_PROCESS
+from rmaplab.machine import KernelStateError, Machine, list_empty, rb_items
 from rmaplab.machine.context import RUNNING, Context
-from rmaplab.runner.scenario import operation, task_of
-from rmaplab.runner.system import System
-from rmaplab.runner.truths import broken_truths, tree_matches_list
+from rmaplab.runner.scenario import boot, operation, task_of
+from rmaplab.runner.truths import broken_truths, entries_of, tree_matches_list
 
 PAGES = 12
 MOST_PROCESSES = 5
 LEAST, MOST = 15, 40  # steps; some of them are nothing, to which a failing sequence shrinks
+PLACES = (0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 8, 10)
 NOWHERE = Place("", 0, 0)
 SOURCES = re.compile(r"rmaplab.(kernel|history)\b")
 NAMES = tuple(f"P{number}" for number in range(1, 100))
@@ -33,16 +35,27 @@ NAMES = tuple(f"P{number}" for number in range(1, 100))
 WEIGHTS: Mapping[str, int] = {
     "nothing": 1, "mmap": 4, "write": 8, "poke": 2, "read": 2, "fault": 2, "fork": 5, "exit": 3,
     "exec": 1, "munmap": 4, "mprotect": 5, "mergeable": 5, "unmergeable": 2, "dontneed": 1,
-    "dontfork": 1, "dofork": 1, "scan": 6, "unmerge_all": 1, "migrate": 3, "compact": 1,
-    "reclaim": 1, "walk": 2,
+    "dontfork": 1, "dofork": 1, "scan": 6, "unmerge_all": 1, "set": 1, "migrate": 3, "compact": 1,
+    "reclaim": 1, "walk": 2, "brk": 4, "mremap": 6, "mlock": 3, "munlock": 2, "swap_out": 6,
+    "swap_in": 2, "swapoff": 1, "swapon": 1,
 }  # fmt: skip
 ADVICE = ("mergeable", "unmergeable", "dontneed", "dontfork", "dofork")
-OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all")
+OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all", "set")
+OF_SWAP = ("swap_out", "swap_in", "swapoff", "swapon")
+#: What a process has in the beginning, of which some pages are written then.
+BEGINNINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "mapping": ("mmap", {"at": 0, "n": 8, "prot": "rw"}),
+    "heap": ("brk", {"n": 8}),
+    "stack": ("mmap", {"at": 5, "n": 3, "growsdown": True, "prot": "rw"}),
+}
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn for a step, before it is known which processes there are."""
+    """What is drawn for a step, before it is known which processes there are.
+
+    `again` is to do it to the pages, and by the process, of the step before.
+    """
 
     what: str
     who: int
@@ -50,7 +63,10 @@ class Drawn:
     n: int
     content: int
     prot: str
+    to: int | None
+    new_n: int
     fail: int
+    again: bool
 
 
 def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
@@ -60,11 +76,14 @@ def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
         Drawn,
         what=st.sampled_from(whats),
         who=st.integers(0, MOST_PROCESSES - 1),
-        at=st.sampled_from((0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 8, 10)),
-        n=st.integers(1, 6),
+        at=st.sampled_from(PLACES),
+        n=st.sampled_from((1, 1, 2, 2, 3, 4, 5, 6)),
         content=st.integers(0, 2),
         prot=st.sampled_from(("rw", "rw", "rw", "r", "none")),
-        fail=st.sampled_from((0,) * 9 + (1, 1, 2, 3, 4, 5, 6)),
+        to=st.sampled_from((None, *PLACES)),
+        new_n=st.sampled_from((1, 1, 2, 2, 3, 4)),
+        fail=st.sampled_from((0,) * 14 + (1, 1, 2, 3, 4, 5, 6)),
+        again=st.sampled_from((False, False, True)),
     )
     return st.lists(drawn, min_size=LEAST, max_size=MOST)
 
@@ -72,17 +91,23 @@ def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
 class _Writer:
     """Makes steps of what is drawn: each is done by a process that is there then."""
 
-    def __init__(self, processes: int, config: Mapping[str, bool]) -> None:
+    def __init__(self, beginnings: Sequence[str], config: Mapping[str, bool]) -> None:
+        self.beginnings = beginnings
         self.names = iter(NAMES)
-        self.processes = tuple(next(self.names) for _ in range(processes))
+        self.processes = tuple(next(self.names) for _ in beginnings)
         self.running = list(self.processes)
         self.config = config
 
     def steps(self, drawn: Sequence[Drawn]) -> Iterator[Step]:
-        for name in self.processes:
-            yield Step("mmap", name, {"at": 0, "n": 8, "prot": "rw"}, NOWHERE)
+        for name, beginning in zip(self.processes, self.beginnings, strict=True):
+            op, args = BEGINNINGS[beginning]
+            yield Step(op, name, args, NOWHERE)
             yield Step("write", name, {"at": 2, "n": 4, "c": 1}, NOWHERE)
+        before = None
         for one in drawn:
+            if one.again and before is not None:
+                one = replace(one, who=before.who, at=before.at, n=before.n)
+            before = one
             step = self._step(one)
             if step is not None:
                 yield step
@@ -92,6 +117,8 @@ class _Writer:
         if what == "nothing":
             return None
         if not self.config["CONFIG_KSM"] and what in OF_KSM:
+            return None
+        if not self.config["CONFIG_SWAP"] and what in OF_SWAP:
             return None
         who = self.running[one.who % len(self.running)]
         if op == "exit" and len(self.running) == 1:
@@ -107,29 +134,33 @@ class _Writer:
                 self.running.append(args["child"])
         if op == "exit":
             self.running.remove(who)
-        process = KSMD if op == "scan" else None if op in ("unmerge_all", "compact") else who
+        process = KSMD if op == "scan" else None if op in WITHOUT_PROCESS else who
         return Step(op, process, args, NOWHERE)
 
     def _args(self, one: Drawn, op: str) -> dict[str, Any]:
-        n = min(one.n, PAGES - one.at)
+        n = one.at if op == "brk" else min(one.n, PAGES - one.at)
         known = {
             "at": one.at, "n": n, "c": one.content, "prot": one.prot, "off": 8 * one.content,
             "v": one.content, "write": bool(one.content), "advice": one.what, "k": 1 + one.n % 3,
+            "growsdown": one.content == 2 or None, "to": one.to, "new_n": one.new_n,
+            "knob": "run", "value": one.content,
         }  # fmt: skip
-        return {o.name: known[o.name] for o in OPERATIONS[op] if o.name in known}
+        wanted = [operand.name for operand in OPERATIONS[op]]
+        return {name: known[name] for name in wanted if known.get(name) is not None}
 
 
 def litmuses(processes: int = 2) -> st.SearchStrategy[Litmus]:
     """Scenarios of one flow."""
     configs = st.sampled_from([(True, True)] * 4 + [(True, False), (False, True), (False, False)])
+    beginnings = st.lists(st.sampled_from(list(BEGINNINGS)), min_size=processes, max_size=processes)
 
-    def make(drawn: list[Drawn], config: tuple[bool, bool]) -> Litmus:
-        switches = {"CONFIG_KSM": config[0], "CONFIG_MIGRATION": config[1]}
-        writer = _Writer(processes, switches)
+    def make(drawn: list[Drawn], began: list[str], config: tuple[bool, bool], swap: bool) -> Litmus:
+        switches = {"CONFIG_KSM": config[0], "CONFIG_MIGRATION": config[1], "CONFIG_SWAP": swap}
+        writer = _Writer(began, switches)
         steps = tuple(writer.steps(drawn))
         return Litmus("found", processes=writer.processes, config=switches, setup=steps)
 
-    return st.builds(make, drawn_steps(), configs)
+    return st.builds(make, drawn_steps(), beginnings, configs, st.booleans())
 
 
 # Running them
@@ -175,10 +206,20 @@ def kernel_functions(codes: Iterable[CodeType]) -> tuple[str, ...]:
     return tuple(code.co_name for code in codes if SOURCES.search(code.co_filename))
 
 
+def locked_vmas(mm: Any) -> list[Any]:
+    """The VMAs of an address space that are locked into memory."""
+    return [vma for vma in rb_items(mm.mm_rb) if vma.vm_flags & VM_LOCKED]
+
+
+def vma_pages(vma: Any) -> int:
+    """How many pages a VMA has."""
+    return int((vma.vm_end - vma.vm_start) >> PAGE_SHIFT)
+
+
 class Run:
     """A litmus on a kernel, step by step; `results` are what its steps returned.
 
-    `tolerated(failure, run)` says which failures are no reason to stop.
+    `tolerated(failure, run)` says which failures are no reason to stop; `done` has the steps done.
     """
 
     def __init__(
@@ -191,11 +232,8 @@ class Run:
         self.litmus = litmus
         self.machine = machine
         self.tolerated = tolerated
-        with machine.running(0, "boot"):
-            self.system = System(kernel, machine, litmus.processes, litmus.config)
-        for step in litmus.setup:
-            if step.op == "fork":
-                self.system.declare(step.args["child"])
+        self.system = boot(litmus, kernel, machine)
+        self.done: list[Step] = []
         self.results: list[int] = []
         self.starved: set[str] = set()
 
@@ -207,7 +245,7 @@ class Run:
         )
 
     def failure_of_the_end(self) -> Failure | None:
-        """Let everybody exit and ksmd look twice: what goes wrong, or is left, if anything."""
+        """Let everybody exit, ksmd look twice and the device go: what goes wrong, or is left."""
         for step in self._closing():
             failure = self.do(step)
             if failure is not None:
@@ -218,6 +256,7 @@ class Run:
 
     def do(self, step: Step) -> Failure | None:
         """Do a step, and look whether all truths hold."""
+        self.done.append(step)
         with self.machine.running(0, task_of(step)):
             RUNNING.context = context = Recording(self.machine, task_of(step), self.starved)
             context.fail_at = step.args.get("fail", 0)
@@ -231,8 +270,20 @@ class Run:
     def _untrue(self, step: Step) -> Failure | None:
         for _, mm in self.system.processes():
             assert tree_matches_list(mm), f"after {step} list and tree of an mm differ"
+            assert mm.locked_vm == sum(map(vma_pages, locked_vmas(mm))), f"locked_vm after {step}"
+        marked = [page for page in self.system.kernel.page_cachep.live() if page.mlocked]
+        assert all(map(self._is_locked, marked)), f"after {step} PG_mlocked of what nobody locks"
         failures = (self._raised(error, step) for error in broken_truths(self.system))
         return next((each for each in failures if not self.tolerated(each, self)), None)
+
+    def _is_locked(self, page: Any) -> bool:
+        return any(
+            isinstance(entry, Pte) and entry.pfn == self.system.kernel.page_to_pfn(page)
+            for _, mm in self.system.processes()
+            for vma in locked_vmas(mm)
+            for address, entry in entries_of(mm)
+            if vma.vm_start <= address < vma.vm_end
+        )
 
     def _raised(self, error: KernelStateError | AttributeError, step: Step) -> Failure:
         codes = (frame.f_code for frame, _ in walk_tb(error.__traceback__))
@@ -249,7 +300,10 @@ class Run:
         for name in [name for name, _ in self.system.processes()]:
             yield Step("exit", name, {}, NOWHERE)
         if self.litmus.config.get("CONFIG_KSM", True):
+            yield Step("set", None, {"knob": "run", "value": 1}, NOWHERE)
             yield Step("scan", KSMD, {"k": 2}, NOWHERE)
+        if self.system.kernel.CONFIG_SWAP:  # a page nobody maps may stay in the swap cache
+            yield Step("swapoff", None, {}, NOWHERE)
 
     def _stale(self, item: Any) -> bool:
         """A stable_node without rmap_items: get_ksm_page removes it when a search meets it."""

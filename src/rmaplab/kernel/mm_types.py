@@ -30,6 +30,8 @@ PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
 PAGE_MASK = ~(PAGE_SIZE - 1)
 TASK_SIZE = 1 << 47
+#: Where the heap begins. execve sets it after the program's data; programs here have none.
+START_BRK = 0x10000000
 
 VM_READ = 0x1
 VM_WRITE = 0x2
@@ -113,7 +115,7 @@ class MmStruct(Struct):
     mmap_sem: RwSem = rwsem()
     page_table_lock: SpinLock = spinlock()  # also the lock of every page table: 2 CPUs only
     locked_vm: int = value(0)
-    start_brk: int = value(0)
-    brk: int = value(0)
+    start_brk: int = value(START_BRK)
+    brk: int = value(START_BRK)
     flags: int = value(0, marked="set and cleared by atomic bit operations")
     mmlist: ListEntry = list_entry()  # on swapoff's list

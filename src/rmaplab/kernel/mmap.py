@@ -15,6 +15,7 @@ from rmaplab.kernel.mm_types import (
     PAGE_SHIFT,
     TASK_SIZE,
     VM_EXEC,
+    VM_GROWSDOWN,
     VM_READ,
     VM_WRITE,
 )
@@ -39,6 +40,7 @@ from rmaplab.machine import (
 VM_ACCOUNT = 0x100000
 
 PROT_MASK = VM_READ | VM_WRITE | VM_EXEC
+MAP_GROWSDOWN = 0x100
 
 #: From here up, the kernel picks addresses (asm/processor.h).
 TASK_UNMAPPED_BASE = TASK_SIZE // 3 & PAGE_MASK
@@ -164,22 +166,23 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         return addr if addr + length <= TASK_SIZE else -ENOMEM
 
     def sys_mmap(
-        self, mm: Any, addr: int, length: int, prot: int, fixed: bool = False, file: Any = None
-    ) -> int:
+        self, mm: Any, addr: int, length: int, prot: int, fixed: bool = False, file: Any = None,
+        flags: int = 0,
+    ) -> int:  # fmt: skip
         """The mmap system call."""
         down_write(mm.mmap_sem)
-        ret = self.do_mmap(mm, addr, length, prot, fixed, file)
+        ret = self.do_mmap(mm, addr, length, prot, fixed, file, flags=flags)
         up_write(mm.mmap_sem)
         return ret
 
     def do_mmap(
         self, mm: Any, addr: int, length: int, prot: int, fixed: bool = False, file: Any = None,
-        pgoff: int = 0,
+        pgoff: int = 0, flags: int = 0,
     ) -> int:  # fmt: skip
         """Map a private range at an address, anonymous or of a file; the address, or an error.
 
         With `fixed` (MAP_FIXED) what is there goes away. Without, an occupied range is -ENOMEM:
-        scenarios name their addresses, so none is picked here.
+        scenarios name their addresses, so none is picked here. Of other flags MAP_GROWSDOWN counts.
         """
         length = PAGE_ALIGN(length)
         if length == 0 or addr & ~PAGE_MASK:
@@ -192,7 +195,12 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
                 return -ENOMEM
         if file is None:
             pgoff = addr >> PAGE_SHIFT
-        return self.mmap_region(mm, addr, length, prot & PROT_MASK, file, pgoff)
+        vm_flags = prot & PROT_MASK | self.calc_vm_flag_bits(flags)
+        return self.mmap_region(mm, addr, length, vm_flags, file, pgoff)
+
+    def calc_vm_flag_bits(self, flags: int) -> int:
+        """What the flags of a mmap mean for its VMA (include/linux/mman.h)."""
+        return VM_GROWSDOWN if flags & MAP_GROWSDOWN else 0
 
     def mmap_region(
         self, mm: Any, addr: int, length: int, vm_flags: int, file: Any, pgoff: int

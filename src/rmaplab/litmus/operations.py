@@ -142,7 +142,12 @@ _AT = Operand("at", PAGE)
 _PAGES = (_AT, Operand("n", COUNT, optional=True, default=1))
 
 OPERATIONS: Mapping[str, tuple[Operand, ...]] = {
-    "mmap": (*_PAGES, Operand("prot", PROTECTION, optional=True, default="rw")),
+    "mmap": (
+        *_PAGES,
+        _flag("growsdown"),
+        Operand("prot", PROTECTION, optional=True, default="rw"),
+    ),
+    "brk": (Operand("n", Number("COUNT", 0, 2**20)),),
     "write": (*_PAGES, Operand("c", CONTENT, mark="=", several=True), _flag("low")),
     "poke": (
         *_PAGES,
@@ -184,8 +189,12 @@ OPERATIONS: Mapping[str, tuple[Operand, ...]] = {
     "set": (Operand("knob", KNOB), Operand("value", KNOB_VALUE)),
     "ballast": (),
     "compact": (),
+    "swapoff": (),
+    "swapon": (),
 }
-WITHOUT_PROCESS = frozenset({"scan", "unmerge_all", "set", "ballast", "compact"})
+WITHOUT_PROCESS = frozenset(
+    {"scan", "unmerge_all", "set", "ballast", "compact", "swapoff", "swapon"}
+)
 
 
 def usage(operation: str) -> str:

@@ -191,6 +191,14 @@ class Activities:
         results = [self.swap_out_page(self.page_at(p, at + number)) for number in range(n)]
         return next((ret for ret in results if ret), 0)
 
+    def swapoff(self) -> int:
+        """Give the swap device up: every page comes back."""
+        return int(self.kernel.sys_swapoff())
+
+    def swapon(self) -> int:
+        """Take it into use again; it is so from the start."""
+        return int(self.kernel.sys_swapon())
+
     def reclaim(self, p: str, at: int, n: int = 1) -> int:
         """What reclaim does to pages; without a swap device no page goes out."""
         results = [self.reclaim_page(self.page_at(p, at + number)) for number in range(n)]

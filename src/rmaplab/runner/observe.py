@@ -54,6 +54,8 @@ def watched_slots(litmus: Litmus) -> tuple[int, ...]:
             count = max(step.args.get("n", 1), step.args.get("new_n", 1))
             for first in (step.args["at"], step.args.get("to", step.args["at"])):
                 slots.update(range(first, first + count))
+        elif step.op == "brk":
+            slots.update(range(step.args["n"]))
     return tuple(sorted(slots))
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rmaplab.kernel import contents
-from rmaplab.kernel.mm_types import PAGE_SHIFT
+from rmaplab.kernel.mm_types import PAGE_SHIFT, START_BRK
 
 #: Page numbers of a litmus count from here, 2 MiB aligned.
-BASE = 0x10000000
+BASE = START_BRK
 
 
 def address_of(page: int) -> int:

@@ -2,8 +2,7 @@
 
 A log tells of calls and not of accesses: so each new anonymous page is written once, up to a limit
 per mapping, and a child writes one page of each anonymous VMA after its fork. File and shared
-mappings are VMAs without pages; what execve itself maps is not in a log and is not here; mremap
-is a munmap and an mmap.
+mappings are VMAs without pages; what execve itself maps is not in a log and is not here.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from typing import Any
 from rmaplab.kernel import contents, madvise
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import PAGE_MASK, PAGE_SIZE, VM_EXEC, VM_READ, VM_WRITE
+from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.munmap import PAGE_ALIGN
-from rmaplab.machine import KernelStateError, down_write, rb_items, up_write
+from rmaplab.machine import KernelStateError, rb_items
 from rmaplab.runner.run import Wrong, check_all, kernel_name
 from rmaplab.runner.spaces import ReplaySystem, Space, may_be_written
 from rmaplab.runner.strace import (
@@ -29,6 +29,7 @@ from rmaplab.runner.strace import (
     Exit,
     Fork,
     Madvise,
+    Mlock,
     Mmap,
     Mprotect,
     Mremap,
@@ -50,9 +51,14 @@ ADVICE = {
 BARE_FLAGS = {"MAP_HUGETLB": "huge pages"}
 
 NO_EVENT = "neither changes memory nor makes tasks"
+NOT_MODELLED = "not modelled"
+#: Calls that do change memory, but in a way that these kernels, or the model, do not have.
+UNMODELLED = frozenset({"mlock2", "mlockall", "munlockall"})
 FAILED = "failed when it was recorded"
 NO_HEAP = "asks where the heap ends"
 UNKNOWN_RANGE = "the log does not show who mapped this"
+NOT_FILLED = "the log does not show who mapped this, or it is a file's, which has no pages here"
+REFUSED = "these kernels refuse it"
 NO_ROOM = "these kernels do not map so much, or so high"
 
 
@@ -91,7 +97,7 @@ def replay(
     except KernelStateError as error:
         result.violation = Wrong(error.kind, error.message, replayer.number, replayer.text)
     for call, count in strace.skipped.items():
-        result.skipped[call, NO_EVENT] += count
+        result.skipped[call, NOT_MODELLED if call in UNMODELLED else NO_EVENT] += count
     for call, count in strace.failed.items():
         result.skipped[call, FAILED] += count
     return result
@@ -100,6 +106,8 @@ def replay(
 def _name(event: Event) -> str:
     if isinstance(event, Fork):
         return "vfork" if event.vfork else "clone" if event.vm_shared else "fork"
+    if isinstance(event, Mlock):
+        return "mlock" if event.on else "munlock"
     return "execve" if isinstance(event, Exec) else type(event).__name__.lower()
 
 
@@ -126,6 +134,7 @@ class _Replayer:
             Mprotect: self.mprotect,
             Brk: self.brk,
             Madvise: self.madvise,
+            Mlock: self.mlock,
             Mremap: self.mremap,
             Fork: self.fork,
             Exec: self.execve,
@@ -183,20 +192,18 @@ class _Replayer:
     def brk(self, event: Brk) -> str:
         """The heap ends somewhere else."""
         space = self.system.space_of(event.pid)
-        heap = space.heap
-        space.heap = (heap[0] if heap else event.address, event.address)
-        if heap is None or heap[1] == event.address:
+        if not space.has_heap:
+            space.has_heap = True
+            space.mm.start_brk = space.mm.brk = event.address
+        before = space.mm.brk
+        if before == event.address:
             return NO_HEAP
-        old, new = PAGE_ALIGN(heap[1]), PAGE_ALIGN(event.address)
-        if new < old:
-            return self._unmap(space, new, old - new)
-        down_write(space.mm.mmap_sem)
-        ret = self.kernel.do_brk(space.mm, old, new - old)
-        up_write(space.mm.mmap_sem)
-        if ret >= 0:
-            space.forget(old, new)
-            self._touch(space, old, new)
-        return _reason(ret, NO_ROOM)
+        if self.kernel.sys_brk(space.mm, event.address) != event.address:
+            return _reason(-errno.ENOMEM, NO_ROOM if event.address > before else UNKNOWN_RANGE)
+        old, new = PAGE_ALIGN(before), PAGE_ALIGN(event.address)
+        space.forget(min(old, new), max(old, new))
+        self._touch(space, old, new)
+        return ""
 
     def madvise(self, event: Madvise) -> str:
         """Advice, if these kernels know it."""
@@ -206,21 +213,34 @@ class _Replayer:
         space = self.system.space_of(event.pid)
         ret = self.kernel.sys_madvise(space.mm, event.address, event.length, advice)
         if advice == madvise.MADV_DONTNEED:
-            space.forget(event.address, event.address + PAGE_ALIGN(event.length))
-        return _reason(ret)
+            forget = space.forget_unmapped if ret == -errno.EINVAL else space.forget
+            forget(event.address, event.address + PAGE_ALIGN(event.length))
+        return _reason(ret, REFUSED if ret == -errno.EINVAL else UNKNOWN_RANGE)
+
+    def mlock(self, event: Mlock) -> str:
+        """A range is there and stays, or need not any more."""
+        space = self.system.space_of(event.pid)
+        call = self.kernel.sys_mlock if event.on else self.kernel.sys_munlock
+        return _reason(call(space.mm, event.address, event.length), NOT_FILLED)
 
     def mremap(self, event: Mremap) -> str:
-        """The old range goes, or stays empty; one like it appears at the new place."""
+        """The range gets its new length, where it is or at the place that the log tells.
+
+        MREMAP_DONTUNMAP is later than these kernels: there, what was moved is mapped afresh.
+        """
         space = self.system.space_of(event.pid)
         vma = self.kernel.find_vma(space.mm, event.old)
-        if vma is None or vma.vm_start > event.old:
-            return _reason(-errno.EFAULT)
-        prot, file = vma.vm_flags & (VM_READ | VM_WRITE | VM_EXEC), vma.vm_file
-        if event.old_len and "MREMAP_DONTUNMAP" not in event.flags:
-            reason = self._unmap(space, event.old, event.old_len)
-            if reason:
-                return reason
-        return self._map(space, event.result, event.new_len, prot, file)
+        old_len, new_len = PAGE_ALIGN(event.old_len), PAGE_ALIGN(event.new_len)
+        flags = 0 if event.result == event.old else MREMAP_MAYMOVE | MREMAP_FIXED
+        afresh = (vma.vm_flags, vma.vm_file) if "MREMAP_DONTUNMAP" in event.flags and vma else None
+        ret = self.kernel.sys_mremap(space.mm, event.old, old_len, new_len, flags, event.result)
+        if ret < 0:
+            space.forget_unmapped(event.old, event.old + old_len)
+            space.forget_unmapped(event.result, event.result + new_len)
+            return _reason(ret, NO_ROOM if ret == -errno.ENOMEM else UNKNOWN_RANGE)
+        space.move(event.old, old_len, event.result, new_len)
+        self._touch(space, event.result + old_len, event.result + new_len)
+        return self._map(space, event.old, old_len, *afresh) if afresh else ""
 
     def fork(self, event: Fork) -> str:
         """A task appears, with the same memory or a copy, of which it writes a little."""

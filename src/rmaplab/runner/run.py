@@ -14,7 +14,7 @@ from rmaplab.litmus.writer import write_step
 from rmaplab.machine import KernelStateError
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.observe import Frames, Observation, frames_of, observe, watched_slots
-from rmaplab.runner.scenario import DAEMONS, boot, check_steps, every_step, oopses, run_step
+from rmaplab.runner.scenario import DAEMONS, boot, check_steps, every_step, run_step
 from rmaplab.runner.system import ESRCH, System
 from rmaplab.runner.truths import check_truths, tree_matches_list
 
@@ -67,7 +67,7 @@ def run(litmus: Litmus, kernel: type[Kernel], name: str = "") -> RunResult:
     check_steps(litmus)
     result = RunResult(litmus.name, name or kernel_name(kernel))
     try:
-        system = _boot(litmus, kernel)
+        system = boot(litmus, kernel, DirectMachine(frozenset(litmus.allow)))
     except KernelStateError as error:
         result.violation = Wrong(error.kind, error.message, 0, "boot")
         return result
@@ -84,11 +84,6 @@ def run(litmus: Litmus, kernel: type[Kernel], name: str = "") -> RunResult:
             result.violation = Wrong(error.kind, error.message, number, text)
             break
     return result
-
-
-def _boot(litmus: Litmus, kernel: type[Kernel]) -> System:
-    with oopses():
-        return boot(litmus, kernel, DirectMachine(frozenset(litmus.allow)))
 
 
 def _observed_step(system: System, step: Step, slots: tuple[int, ...], result: RunResult) -> None:

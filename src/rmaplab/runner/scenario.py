@@ -17,8 +17,7 @@ from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import FORCE_FROM_PASS, MIGRATE_PASSES
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.machine import Machine
-from rmaplab.machine.faults import KernelStateError
+from rmaplab.machine import KernelStateError, Machine
 from rmaplab.machine.traced import TracedMachine
 from rmaplab.runner.activities import CompactTurns
 from rmaplab.runner.places import Access
@@ -39,7 +38,7 @@ DAEMONS = {
 SURVIVABLE = ("use-after-free", "refcount-underflow")
 SWITCHES = ("CONFIG_KSM", "CONFIG_MIGRATION", "CONFIG_SWAP")
 #: Steps that need a swap device.
-SWAPPING = ("swap_out", "swap_in")
+SWAPPING = ("swap_out", "swap_in", "swapoff", "swapon")
 
 
 def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
@@ -53,9 +52,7 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
     machine = TracedMachine(cpus, frozenset(litmus.allow))
     recorder = SetupRecorder()
     machine.observer = recorder
-    with machine.running(0, "boot"), oopses():
-        system = boot(litmus, kernel, machine)
-    _declare_children(system, litmus)
+    system = boot(litmus, kernel, machine)
     for step in litmus.setup:
         run_step(system, step)
         check_bound(system)
@@ -71,19 +68,18 @@ def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
 
 
 def boot(litmus: Litmus, kernel: type[Kernel], machine: Machine) -> System:
-    """The kernel as the litmus wants it, before its first step."""
-    system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
-    if litmus.pageblock is not None and isinstance(system.kernel, Compaction):
-        system.kernel.pageblock_nr_pages = litmus.pageblock
-    for knob, number in litmus.ksm.items():
-        system.set(knob, number)
-    return system
-
-
-def _declare_children(system: System, litmus: Litmus) -> None:
+    """The system that a litmus begins with. A knob that the kernel does not have is left out."""
+    with machine.running(0, "boot"), oopses():
+        system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
+        if litmus.pageblock is not None and isinstance(system.kernel, Compaction):
+            system.kernel.pageblock_nr_pages = litmus.pageblock
+        for knob, number in litmus.ksm.items():
+            system.set(knob, number)
     for step in every_step(litmus):
         if step.op == "fork":
             system.declare(step.args["child"])
+        system.has_stacks |= "growsdown" in step.args
+    return system
 
 
 def every_step(litmus: Litmus) -> list[Step]:

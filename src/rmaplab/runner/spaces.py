@@ -8,7 +8,7 @@ from typing import Any
 from rmaplab.kernel import contents
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import PAGE_SIZE, VM_WRITE
-from rmaplab.machine import atomic_inc
+from rmaplab.machine import atomic_inc, pte_get, pte_offset_map
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.system import System
 
@@ -21,7 +21,7 @@ class Space:
         self.mm = mm
         self.users: set[int] = set()
         self.written: dict[int, contents.Contents] = {}
-        self.heap: tuple[int, int] | None = None  # from the first brk to the latest
+        self.has_heap = False  # the first brk tells where it begins
 
     def forget(self, start: int, end: int) -> None:
         """Nothing that was written to this range is there any more."""
@@ -31,6 +31,21 @@ class Space:
         else:
             kept = {at: held for at, held in self.written.items() if not start <= at < end}
             self.written = kept
+
+    def forget_unmapped(self, start: int, end: int) -> None:
+        """A call on this range failed: it may have unmapped some of it by then, or nothing."""
+        for address in [at for at in self.written if start <= at < end]:
+            ptep = pte_offset_map(self.mm.pgd, address)
+            if ptep is None or pte_get(ptep) is None:
+                del self.written[address]
+
+    def move(self, start: int, old_len: int, to: int, new_len: int) -> None:
+        """What was written to the first pages is elsewhere; all else in both ranges is gone."""
+        end = start + min(old_len, new_len)
+        moved = {at - start + to: held for at, held in self.written.items() if start <= at < end}
+        self.forget(start, start + old_len)
+        self.forget(to, to + new_len)
+        self.written |= moved
 
 
 def may_be_written(vma: Any) -> bool:
@@ -74,7 +89,7 @@ class ReplaySystem(System):
         self.leave(child)
         space = self._open(child, self.kernel.dup_mm(parent.mm))
         space.written = dict(parent.written)
-        space.heap = parent.heap
+        space.has_heap = parent.has_heap
         return space
 
     def fresh(self, pid: int) -> Space:

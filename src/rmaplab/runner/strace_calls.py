@@ -69,6 +69,15 @@ class Madvise(Event):
 
 
 @dataclass(slots=True)
+class Mlock(Event):
+    """A range is locked into memory, or no longer."""
+
+    address: int
+    length: int
+    on: bool
+
+
+@dataclass(slots=True)
 class Mremap(Event):
     """The range at `old` stands at `result` now, with another length."""
 
@@ -164,6 +173,16 @@ def _madvise(pid: int, args: str, _result: str) -> Event:
     return Madvise(pid, _address(address), int(length, 0), advice)
 
 
+def _mlock(pid: int, args: str, _result: str) -> Event:
+    address, length = args.split(", ")
+    return Mlock(pid, _address(address), int(length, 0), on=True)
+
+
+def _munlock(pid: int, args: str, _result: str) -> Event:
+    address, length = args.split(", ")
+    return Mlock(pid, _address(address), int(length, 0), on=False)
+
+
 def _mremap(pid: int, args: str, result: str) -> Event:
     old, old_len, new_len, flags, *_new = args.split(", ")
     lengths = int(old_len, 0), int(new_len, 0)
@@ -201,6 +220,8 @@ EVENTS: dict[str, Callable[[int, str, str], Event]] = {
     "pkey_mprotect": _mprotect,
     "brk": _brk,
     "madvise": _madvise,
+    "mlock": _mlock,
+    "munlock": _munlock,
     "mremap": _mremap,
     "execve": _exec,
     "execveat": _exec,

@@ -14,9 +14,10 @@ from rmaplab.kernel.exec import STACK_TOP_MAX, LinuxBinprm
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_SHIFT, PAGE_SIZE, VM_READ, VM_WRITE
+from rmaplab.kernel.mmap import MAP_GROWSDOWN
 from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.pgtable import Pte, SwapEntry
-from rmaplab.machine import Machine, Struct, pointer, pte_get, pte_offset_map, value
+from rmaplab.machine import Machine, Struct, pointer, pte_get, pte_offset_map, rb_items, value
 from rmaplab.runner.activities import Activities
 from rmaplab.runner.places import Access, address_of, page_of
 from rmaplab.runner.shadow import DictShadows, FrozenShadows, Shadows
@@ -85,6 +86,8 @@ class System(Activities):
         self.bound = bound or {}
         self.tasks: dict[str, Any] = {}
         self._stacks: dict[str, NewStack] = {}
+        #: Whether any VMA may grow by itself. A constant of the scenario: see fork().
+        self.has_stacks = False
         self.shadows: Shadows = FrozenShadows() if machine.goes_back else DictShadows()
         for name in processes:
             self.start(name)
@@ -152,9 +155,17 @@ class System(Activities):
         if mm is None:
             return -ENOMEM
         copy.mm = mm
-        # Also of what is not inherited: no VMA, no question.
+        # Also of what is not inherited: no VMA, no question. But a stack may grow to there.
         copy.shadow = self.shadows.copied(task.shadow)
+        if self.has_stacks:
+            self._forget_uninherited(copy)
         return 0
+
+    def _forget_uninherited(self, task: Any) -> None:
+        ranges = [(vma.vm_start, vma.vm_end) for vma in rb_items(task.mm.mm_rb)]
+        for address in dict(task.shadow):
+            if not any(start <= address < end for start, end in ranges):
+                task.shadow = self.shadows.without(task.shadow, address, address + PAGE_SIZE)
 
     def exit(self, p: str) -> int:
         """The process ends."""
@@ -225,15 +236,25 @@ class System(Activities):
 
     # Memory
 
-    def mmap(self, p: str, at: int, n: int = 1, prot: str = "rw") -> int:
-        """Map fresh pages; refuses to replace."""
+    def mmap(self, p: str, at: int, n: int = 1, prot: str = "rw", growsdown: bool = False) -> int:
+        """Map fresh pages; refuses to replace. A stack (`growsdown`) grows when it is touched."""
         mm = self.tasks[p].mm
         if mm is None:
             return -ESRCH
-        ret = self.kernel.sys_mmap(mm, address_of(at), n << PAGE_SHIFT, PROTECTIONS[prot])
+        flags = MAP_GROWSDOWN if growsdown else 0
+        ret = self.kernel.sys_mmap(mm, *_range(at, n), PROTECTIONS[prot], flags=flags)
         if ret >= 0:
             self._forget(p, at, n)
         return min(int(ret), 0)
+
+    def brk(self, p: str, n: int) -> int:
+        """Let the heap, which begins at page 0, have so many pages."""
+        mm = self.tasks[p].mm
+        if mm is None:
+            return -ESRCH
+        ends = page_of(self.kernel.sys_brk(mm, 0)), page_of(self.kernel.sys_brk(mm, address_of(n)))
+        self._forget(p, min(ends), max(ends) - min(ends))
+        return 0 if ends[1] == n else -ENOMEM
 
     def munmap(self, p: str, at: int, n: int = 1) -> int:
         """Unmap pages."""
@@ -290,6 +311,7 @@ class System(Activities):
             self._moved(p, at, n, there, new_n)
         elif to is not None:
             self._forget_unmapped(p, to, new_n)
+            self._forget_unmapped(p, at + new_n, n - new_n)
         return min(int(ret), 0)
 
     def _moved(self, p: str, at: int, n: int, to: int, new_n: int) -> None:

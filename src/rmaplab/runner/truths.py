@@ -1,8 +1,8 @@
 """The truths that a state at rest must keep, held against a brute-force look at everything.
 
-1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone,
-a slot of the swap device is counted as often as it is used,
-and there are no more objects than the litmus allows.
+1 every mapping is found, 2 private memory is private, 3 what nobody can reach is gone and what
+is linked is there, a slot of the swap device is counted as often as it is used, and there are
+no more objects than the litmus allows.
 (4, the locks, is the machines' own.) Nothing here runs kernel code: structures are only read.
 """
 
@@ -46,6 +46,7 @@ def broken_truths(system: System) -> Iterator[KernelStateError]:
         *(partial(_slot, system, *each) for each in _slots(system)),
         partial(_reachable, system, mapped),
         partial(check_bound, system),
+        partial(_linked, system),
     ]
     for check in checks:
         try:
@@ -193,6 +194,16 @@ def _reachable(system: System, mapped: dict[int, list[tuple[Any, int]]]) -> None
                 reached = id(item) in seen
             if not reached:
                 _leaked(system, item)
+
+
+def _linked(system: System) -> None:
+    """No list leads to a VMA that is free: the next walk would go there."""
+    live = {id(vma) for vma in system.kernel.vm_area_cachep.live()}
+    for avc in system.kernel.anon_vma_chain_cachep.live():
+        if avc.vma is not None and id(avc.vma) not in live:
+            name = system.machine.name_of
+            message = f"{name(avc)} is allocated and its {name(avc.vma)} is free"
+            raise KernelStateError("use-after-free", message, avc)
 
 
 # The swap device

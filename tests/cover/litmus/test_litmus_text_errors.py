@@ -76,7 +76,12 @@ BAD_TEXTS = [
     ("litmus x\nsetup\n A: fail 2 fork C\n", 3, 5, "write `fail NUMBER A: ...`"),
     ("litmus x\nsetup\n fail 0 A: exit\n", 3, 7, "write a whole number, 1 to"),
     ("litmus x\nsetup\n fail A: exit\n", 3, 7, "`A:` cannot stand here: write a number"),
-    ("litmus x\nsetup\n A: mmap # 0\n", 3, 9, "write `PROCESS: mmap PAGE [COUNT] [none|r|rw]`"),
+    (
+        "litmus x\nsetup\n A: mmap # 0\n",
+        3,
+        9,
+        "write `PROCESS: mmap PAGE [COUNT] [growsdown] [none|r|rw]`",
+    ),
     ("litmus x\nsetup\n A: mmap 0 4 rwx\n", 3, 14, "unknown protection `rwx`: did you mean `rw`?"),
     ("litmus x\nsetup\n A: mmap 0 4 rw 5\n", 3, 17, "`5` cannot stand here"),
     ("litmus x\nsetup\n A: mmap 0 4k\n", 3, 12, "`4k` cannot stand here"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rmaplab.checker.check import check
-from rmaplab.checker.walker import Limits
+from rmaplab.checker.options import Limits, Options
 from rmaplab.history import KERNELS, V2_6_34, V2_6_38
 from rmaplab.history.lookup import load
 from rmaplab.kernel.kernel import Kernel
@@ -54,7 +54,7 @@ def test_the_shipped_scenario_tells_the_two_apart(kernel: type[Kernel], verdict:
     (litmus,) = (each for each in shipped() if each.name == "endless-growth")
     (todo,) = plan([litmus], [NamedKernel("file.py:Mine", kernel)])
 
-    result = run_check(todo, LIMITS)
+    result = run_check(todo, Options(LIMITS))
 
     assert (result.verdict, todo.expected) == (verdict, None)  # a kernel of one's own may be clean
 

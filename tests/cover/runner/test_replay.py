@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_kernels import MremapLeavesTheEntries
 
 from rmaplab.errors import InputError
-from rmaplab.history import KERNELS, V2_6_38, SeedV2
+from rmaplab.history import KERNELS, V2_6_36, V2_6_38, SeedV2
 from rmaplab.machine import list_add_tail
 from rmaplab.runner.replay import MOST_TOUCHED, ReplayResult, replay
 from rmaplab.runner.texts import render_replay
@@ -154,6 +155,19 @@ def test_the_heap_grows_and_shrinks(replayed) -> None:
     assert list(result.skipped) == [("brk", "asks where the heap ends")]
 
 
+def test_a_heap_that_another_mapping_ends_stays_as_it_is(replayed) -> None:
+    begin, grow, back = (f"1 brk(NULL) = {end:#x}" for end in (0x5000000, 0x5004000, 0x4FFF000))
+
+    result = replayed(EXEC, begin, mmap(1, 0x5003000, 1), grow, back, gone(1))
+
+    assert (result.violation, result.replayed["brk"], result.touched) == (None, 0, 1)
+    assert dict(result.skipped) == {
+        ("brk", "asks where the heap ends"): 1,
+        ("brk", "ENOMEM: these kernels do not map so much, or so high"): 1,
+        ("brk", "ENOMEM: the log does not show who mapped this"): 1,
+    }
+
+
 def test_what_becomes_writable_is_written(replayed) -> None:
     reserve = f"1 mmap(NULL, 16384, PROT_NONE, {PRIVATE}, -1, 0) = 0x10000000"
     commit = "1 mprotect(0x10001000, 8192, PROT_READ|PROT_WRITE) = 0"
@@ -162,14 +176,64 @@ def test_what_becomes_writable_is_written(replayed) -> None:
     assert replayed(EXEC, reserve, commit, gone(1)).touched == 2
 
 
-def test_mremap_moves_the_mapping(replayed) -> None:
-    moved = "1 mremap(0x10000000, 8192, 16384, MREMAP_MAYMOVE) = 0x20000000"
+def mremap(pages: int, new_pages: int, to: int = 0x10000000, flags: str = "MREMAP_MAYMOVE") -> str:
+    lengths = f"{pages * 4096}, {new_pages * 4096}"
+    return f"1 mremap(0x10000000, {lengths}, {flags}) = {to:#x}"
 
-    result = replayed(EXEC, mmap(1, 0x10000000, 2), moved, gone(1))
+
+@pytest.mark.parametrize(
+    ("call", "touched"),
+    [
+        (mremap(4, 6), 4 + 2),
+        (mremap(4, 1), 4),
+        (mremap(4, 6, 0x20000000), 4 + 2),
+        (mremap(4, 1, 0x20000000), 4),
+        (mremap(3, 3, 0x20000000), 4),
+        (mremap(4, 4, 0x20000000, "MREMAP_MAYMOVE|MREMAP_DONTUNMAP"), 4 + 4),
+    ],
+)
+def test_mremap_keeps_what_was_written_and_adds_fresh_pages(replayed, call, touched) -> None:
+    """A child is forked after it, so that the truths are asked of both."""
+    lines = EXEC, mmap(1, 0x10000000, 4), call, fork(1, 2), gone(2)
+
+    result = replayed(*lines, gone(1))
+
+    assert (result.violation, result.replayed["mremap"]) == (None, 1)
+    vmas = 2 if "DONTUNMAP" in call or "12288" in call else 1
+    assert result.touched == touched + vmas  # and the child writes a page of each VMA
+    assert result.peak["vm_area_struct"] == 2 * vmas
+
+
+def test_mremap_is_that_of_the_kernel(replayed) -> None:
+    lines = EXEC, mmap(1, 0x10000000, 2), mremap(2, 2, 0x20000000), fork(1, 2), gone(2), gone(1)
+
+    assert replayed(*lines, kernel=V2_6_36).violation is None
+    assert replayed(*lines, kernel=MremapLeavesTheEntries).violation is not None
+
+
+def test_a_mremap_that_these_kernels_refuse_is_told(replayed) -> None:
+    between = "1 mprotect(0x10001000, 4096, PROT_READ) = 0"
+
+    result = replayed(EXEC, mmap(1, 0x10000000, 4), between, mremap(4, 4, 0x20000000), gone(1))
 
     assert result.violation is None
-    assert result.touched == 2 + 4
-    assert result.peak["vm_area_struct"] == 1
+    assert dict(result.skipped) == {("mremap", "EFAULT: the log does not show who mapped this"): 1}
+
+
+def test_locked_memory_is_not_thrown_away(replayed) -> None:
+    advice = "1 madvise(0x10000000, 8192, MADV_DONTNEED) = 0"
+    lock, unlock = (f"1 {call}(0x10000000, 8192) = 0" for call in ("mlock", "munlock"))
+    lines = EXEC, mmap(1, 0x10000000, 2), lock, advice, unlock, advice
+
+    result = replayed(*lines, "1 mlockall(MCL_CURRENT) = 0", gone(1))
+
+    assert result.violation is None
+    counts = {call: result.replayed[call] for call in ("mlock", "munlock", "madvise")}
+    assert counts == {"mlock": 1, "munlock": 1, "madvise": 1}
+    assert dict(result.skipped) == {
+        ("madvise", "EINVAL: these kernels refuse it"): 1,
+        ("mlockall", "not modelled"): 1,
+    }
 
 
 def test_skipped_calls_are_counted_with_their_reason(replayed) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from broken_kernels import ForkForgetsTheLinks
 from random_calls import Run
 
+from rmaplab.checker.walker import Limits
 from rmaplab.history import KERNELS
 from rmaplab.kernel.contents import fill
 from rmaplab.litmus.reader import read_text
 from rmaplab.machine import KernelStateError, atomic_inc, atomic_set, kmem_cache_alloc, list_del
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.machine.traced import TracedMachine
+from rmaplab.runner.checks import Check, run_check
+from rmaplab.runner.choice import NamedKernel
 from rmaplab.runner.system import System
 from rmaplab.runner.truths import broken_truths, check_truths
 
@@ -62,6 +66,32 @@ def test_what_only_freed_memory_points_to_is_a_leak(after) -> None:
     system.tasks["A"].mm.mm_rb.reset()
 
     assert "leak" in {error.kind for error in broken_truths(system)}
+
+
+def test_a_list_that_leads_to_a_vma_that_is_free_is_a_use_after_free(after) -> None:
+    system = after("A: mmap 0\nA: write 0 = 1")
+    cache = system.kernel.vm_area_cachep
+    linked = kmem_cache_alloc(cache)
+    assert system.kernel.anon_vma_clone(linked, system.tasks["A"].mm.mmap) == 0
+    cache.free(linked)
+
+    assert "use-after-free" in {error.kind for error in broken_truths(system)}
+
+
+def test_a_chain_entry_that_was_never_linked_is_only_a_leak(after) -> None:
+    system = after("A: mmap 0\nA: write 0 = 1")
+    kmem_cache_alloc(system.kernel.anon_vma_chain_cachep)
+
+    assert {error.kind for error in broken_truths(system)} == {"leak"}
+
+
+def test_a_check_finds_it_too_though_it_looks_without_guards() -> None:
+    text = "litmus t\nsetup\nA: mmap 0 8\nA: write 2 = 1\nA: fork B\nfail 3 B: mlock 0"
+    kernel = NamedKernel("broken", ForkForgetsTheLinks)
+
+    result = run_check(Check(read_text(text), kernel, "clean"), Limits(states=10, seconds=60))
+
+    assert result.verdict == "use-after-free"
 
 
 def test_a_mapping_that_no_list_leads_to_is_missed(after) -> None:
