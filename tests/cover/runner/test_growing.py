@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rmaplab.checker.walker import Limits
+from rmaplab.checker.options import Limits, Options
 from rmaplab.errors import InputError
 from rmaplab.history import KERNELS
 from rmaplab.litmus.reader import read_text
@@ -99,7 +99,7 @@ def test_the_checker_knows_what_a_stack_of_a_child_holds() -> None:
     )
     todo = Check(litmus, NamedKernel("v2.6.36", KERNELS["v2.6.36"]), "clean")
 
-    assert run_check(todo, Limits(states=300_000, seconds=60)).verdict == "clean"
+    assert run_check(todo, Options(Limits(states=300_000, seconds=60))).verdict == "clean"
 
 
 def test_swapoff_brings_pages_back_and_swapon_lets_them_go_again() -> None:

@@ -6,7 +6,7 @@ import pytest
 from broken_kernels import ForkForgetsTheLinks
 from random_calls import Run
 
-from rmaplab.checker.walker import Limits
+from rmaplab.checker.options import Limits, Options
 from rmaplab.history import KERNELS
 from rmaplab.kernel.contents import fill
 from rmaplab.litmus.reader import read_text
@@ -89,7 +89,7 @@ def test_a_check_finds_it_too_though_it_looks_without_guards() -> None:
     text = "litmus t\nsetup\nA: mmap 0 8\nA: write 2 = 1\nA: fork B\nfail 3 B: mlock 0"
     kernel = NamedKernel("broken", ForkForgetsTheLinks)
 
-    result = run_check(Check(read_text(text), kernel, "clean"), Limits(states=10, seconds=60))
+    result = run_check(Check(read_text(text), kernel, "clean"), Options(Limits(states=10, seconds=60)))
 
     assert result.verdict == "use-after-free"
 
