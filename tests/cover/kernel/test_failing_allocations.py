@@ -40,6 +40,20 @@ MERGED = MERGEABLE + "ksmd: scan 2\n"
 SWAPPED = FAMILY + "A: swap_out 0 4\n"
 KSM_SWAPPED = MERGED + "A: swap_out 0\nA: swap_in 0\n"
 
+#: In the swap cache and dirty, since somebody held it when it was unmapped.
+UNMAPPED = (
+    MERGED
+    + """
+A: pin 0
+A: reclaim 0
+A: reclaim 0
+A: unpin 0
+A: mmap 30
+A: write 30 = 1
+A: swap_out 30
+"""
+)
+
 #: Steps, the last of which is the one that runs out of memory.
 SITUATIONS: dict[str, tuple[str, ...]] = {
     "mmap": (
@@ -230,6 +244,8 @@ CALLS: dict[str, tuple[str, Call]] = {
     "mmap over something": ("A: mmap 0 4", replace),
     "mremap to anywhere": ("A: mmap 0 2\nA: mmap 2 2 r", move_anywhere),
     "swapoff": (SWAPPED, swapoff),
+    "swapoff of a page that was merged": (KSM_SWAPPED, swapoff),
+    "swapoff of a merged page": (UNMAPPED, swapoff),
     "exec": ("", lambda system: exec_stack(system, 2)),
     "exec without arguments": ("", lambda system: exec_stack(system, 0)),
     "a turn of ksmd's after another": (MERGEABLE, ksmd_turns),
