@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: check test slow docs lock clean .venv
+.PHONY: check test slow coverage docs lock clean .venv
 
 check: .venv
 	$(BIN)/rmaplab check root-drops-itself --kernel seed-v2
@@ -17,6 +17,13 @@ test: .venv
 
 slow: .venv
 	$(BIN)/pytest -n 2 tests/slow
+
+# Which lines of the modelled kernels no test of theirs reaches.
+coverage: .venv
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 tests/cover/kernel tests/cover/history
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python tests/kernel_lines.py
 
 .venv: .venv/installed
 
@@ -38,5 +45,5 @@ lock:
 		--no-annotate --custom-compile-command 'make lock' --extra dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage*
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

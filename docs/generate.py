@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rmaplab.history import KERNELS
 from rmaplab.litmus.operations import OPERATIONS, usage
+from rmaplab.litmus.reader import read_file
+from rmaplab.runner.run import run, verify
 from rmaplab.runner.system import System
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,12 +182,24 @@ def steps() -> str:
     return _table(rows)
 
 
+def cases() -> str:
+    """The recorded cases, and where the releases first differ from them."""
+    releases = ("v2.6.34", "v2.6.35", "v2.6.36", "v2.6.38")
+    rows = [["case", *(f"`{release}`" for release in releases)]]
+    for path in sorted((ROOT / "tests" / "cases").glob("*.json")):
+        litmus = read_file(path)
+        found = [verify(run(litmus, KERNELS[release]), litmus) for release in releases]
+        differing = [f"step {one.step}: {one.field}" if one else "holds" for one in found]
+        rows.append([f"`{path.stem}`", *differing])
+    return _table(rows)
+
+
 def _table(rows: list[list[str]]) -> str:
     lines = [f"| {' | '.join(row)} |\n" for row in rows]
     return "".join([lines[0], f"|{' --- |' * len(rows[0])}\n", *lines[1:]])
 
 
-TABLES: dict[str, Callable[[], str]] = {"bugs": bugs, "steps": steps}
+TABLES: dict[str, Callable[[], str]] = {"bugs": bugs, "cases": cases, "steps": steps}
 
 
 def main() -> None:

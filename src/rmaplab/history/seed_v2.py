@@ -60,7 +60,7 @@ class SeedV2(RootLock):
         """The root is dropped before the anon_vma is freed: even by the root itself."""
         anon_vma = anon_vma_chain.anon_vma
         if anon_vma is None:
-            return
+            return  # unreached: see Rmap.anon_vma_unlink
         self.anon_vma_lock(anon_vma)
         list_del(anon_vma_chain.same_anon_vma)
         empty = list_empty(anon_vma.head) and not self.anonvma_external_refcount(anon_vma)

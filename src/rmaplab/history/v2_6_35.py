@@ -73,7 +73,7 @@ class Commit3f6c82728f4e(Kernel):
         """An anon_vma that migration holds is not freed."""
         anon_vma = anon_vma_chain.anon_vma
         if anon_vma is None:
-            return
+            return  # unreached: see Rmap.anon_vma_unlink
         self.anon_vma_lock(anon_vma)
         list_del(anon_vma_chain.same_anon_vma)
         empty = (
@@ -143,7 +143,7 @@ class Commit7f60c214fd3a(Commit3f6c82728f4e):
         """One count to ask."""
         anon_vma = anon_vma_chain.anon_vma
         if anon_vma is None:
-            return
+            return  # unreached: see Rmap.anon_vma_unlink
         self.anon_vma_lock(anon_vma)
         list_del(anon_vma_chain.same_anon_vma)
         empty = list_empty(anon_vma.head) and not self.anonvma_external_refcount(anon_vma)

@@ -39,7 +39,7 @@ class Commit76545066c852(SeedV2):
         """Only a child has a reference to its root, so only a child drops one."""
         anon_vma = anon_vma_chain.anon_vma
         if anon_vma is None:
-            return
+            return  # unreached: see Rmap.anon_vma_unlink
         self.anon_vma_lock(anon_vma)
         list_del(anon_vma_chain.same_anon_vma)
         empty = list_empty(anon_vma.head) and not self.anonvma_external_refcount(anon_vma)

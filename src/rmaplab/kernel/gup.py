@@ -79,4 +79,5 @@ class Gup(KernelBase):
             if ret & VM_FAULT_ERROR:
                 return (-ENOMEM if ret & VM_FAULT_OOM else -EFAULT), None
             if ret & VM_FAULT_WRITE and not vma.vm_flags & VM_WRITE:
-                write = False  # it is a copy by now, if not a writable one
+                # It is a copy by now, if not a writable one.
+                write = False  # unreached: only `force` writes where the VMA forbids it

@@ -159,7 +159,7 @@ class Mlock(KernelBase):
         """Lock or unlock VMA after VMA, until the end or a hole."""
         end = start + PAGE_ALIGN(length)
         if end < start:
-            return -EINVAL
+            return -EINVAL  # unreached: a sum of Python's never wraps around
         if end == start:
             return 0
         vma, prev = self.find_vma_prev(mm, start)

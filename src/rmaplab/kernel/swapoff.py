@@ -30,7 +30,7 @@ class Swapfile(SwapMap):
         mm = vma.vm_mm
         ptep = pte_offset_map(mm.pgd, addr)
         if ptep is None:
-            return False
+            return False  # unreached: pgd_addresses() names only what has a table
         spin_lock(mm.page_table_lock)
         found: bool = pte_get(ptep) == entry
         if found:

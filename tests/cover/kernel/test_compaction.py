@@ -147,3 +147,14 @@ def test_a_frame_is_taken_from_the_list_of_the_cpu_that_freed_it() -> None:
         kernel.put_page(page)
         assert kmem_cache_take(kernel.page_cachep, 0) is page
         assert kernel.page_cachep.live() == (page,)
+
+
+def test_a_pageblock_beyond_the_other_scanner_is_passed_by(system: System) -> None:
+    written(system, 1)
+    cc = CompactControl()
+    cc.free_pfn = BLOCK - 1
+
+    assert system.kernel.isolate_migratepages(cc) == 0
+
+    assert cc.migrate_pfn == BLOCK and cc.migratepages == []
+    assert system.kernel.compact_finished(cc)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rmaplab.kernel.contents import ZERO, fill
 from rmaplab.kernel.kernel import Kernel
-from rmaplab.kernel.madvise import MADV_DONTFORK, MADV_MERGEABLE
+from rmaplab.kernel.madvise import MADV_DONTFORK, MADV_DONTNEED, MADV_MERGEABLE
 from rmaplab.kernel.mm_types import EFAULT, ENOMEM, MMF_VM_MERGEABLE, PAGE_SIZE, VM_LOCKED
 from rmaplab.machine import (
     atomic_inc,
@@ -283,3 +283,15 @@ def test_private_memory_is_private(new_lab: Any, sequence: list[tuple[str, int, 
                 expected = fill(process.words[page]) if page in process.words else -EFAULT
                 assert lab.read(process.mm, page) == expected
         lab.check_exit(*(process.mm for process in processes))
+
+
+def test_tables_that_are_empty_are_copied_as_nothing(lab: Any) -> None:
+    parent = lab.process(2)
+    for page in (0, 1):
+        lab.write(parent, page, page + 1)
+    assert lab.madvise(parent, 0, 1, MADV_DONTNEED) == 0
+
+    child = lab.kernel.dup_mm(parent)
+
+    assert (lab.read(child, 0), lab.read(child, 1)) == (ZERO, fill(2))
+    lab.check_exit(parent, child)

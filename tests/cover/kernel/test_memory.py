@@ -375,3 +375,30 @@ def test_zapping_leaves_what_is_before_its_range(lab: Any) -> None:
 
     assert tlb.pages == []
     assert lab.read(mm) == fill(1)
+
+
+def test_page_referenced_passes_mappings_that_are_not_of_the_page(lab: Any) -> None:
+    """Those of a writer, who has a copy, and of the other part of a VMA split in two."""
+    parent = lab.process(2)
+    for page in (0, 1):
+        lab.write(parent, page, 1)
+    child = lab.kernel.dup_mm(parent)
+    lab.write(parent, 0, 2)
+    assert lab.mprotect(child, 0, 1, 1) == 0
+    shared, childs = lab.page_of(child, 1), lab.page_of(child, 0)
+
+    assert [lab.kernel.page_referenced(page, False) for page in (shared, childs)] == [2, 1]
+    assert [lab.kernel.page_referenced(page, False) for page in (shared, childs)] == [0, 0]
+    lab.check_exit(parent, child)
+
+
+def test_nobody_refers_to_a_page_that_is_mapped_nowhere(lab: Any) -> None:
+    mm = lab.process()
+    lab.write(mm, 0, 1)
+    page = lab.page_of(mm)
+    lab.kernel.get_page(page)
+    lab.kernel.mmput(mm)
+
+    assert lab.kernel.page_referenced_anon(page) == 0
+    lab.kernel.put_page(page)
+    assert lab.live() == {}

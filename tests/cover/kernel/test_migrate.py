@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from rmaplab.checker.check import check
+from rmaplab.checker.verdict import CLEAN
+from rmaplab.history import KERNELS
 from rmaplab.kernel.contents import fill
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.migrate import ENOSYS
@@ -21,8 +24,10 @@ from rmaplab.kernel.mm_types import (
     VM_WRITE,
 )
 from rmaplab.kernel.pgtable import MigrationEntry, Pte
+from rmaplab.litmus.reader import read_text
 from rmaplab.machine import BugOn, KernelStateError
 from rmaplab.machine.direct import DirectMachine
+from rmaplab.runner.scenario import build
 
 BASE = 0x200000
 
@@ -278,3 +283,33 @@ def test_isolated_pages_are_counted_when_put_back(kernel: Kernel) -> None:
     assert kernel.migrate_prep() == 0
     assert kernel.putback_lru_pages(isolated(kernel, mm, pages=3)) == 3
     assert kernel.page_count(page_of(kernel, mm)) == 1
+
+
+@pytest.mark.parametrize("name", ["67b9509b2c68", "3fe2011ff51e", "v2.6.38"])
+def test_a_page_moves_if_it_is_mapped_and_else_stays(new_lab: Any, name: str) -> None:
+    with new_lab(KERNELS[name]) as lab:
+        mm, kernel = lab.process(2), lab.kernel
+        for number in (0, 1):
+            lab.write(mm, number, 1)
+        page, unmapped = lab.page_of(mm, 0), lab.page_of(mm, 1)
+        kernel.get_page(unmapped)
+        for each in (page, unmapped):
+            kernel.isolate_lru_page(each)
+        lab.munmap(mm, 1, 1)
+
+        left = [kernel.migrate_pages([each], lambda _: kernel.alloc_page())
+                for each in (page, unmapped)]  # fmt: skip
+
+        assert left == [0, 1]
+        assert lab.page_of(mm) is not page and lab.read(mm) == fill(1)
+        kernel.put_page(unmapped)
+        lab.check_exit(mm)
+
+
+def test_a_fault_waits_for_the_page_that_moves() -> None:
+    setup = "litmus t\nprocesses A\nsetup\n A: mmap 0\n A: write 0 = 1\n"
+    text = setup + "CPU0\n A: read 0\nCPU1\n A: migrate 0\nend alive A\n"
+
+    outcome = check(build(read_text(text), KERNELS["v2.6.38"]))
+
+    assert (outcome.verdict, outcome.complete) == (CLEAN, True)

@@ -265,3 +265,20 @@ def test_whichever_allocation_fails_all_truths_hold_and_nothing_is_left(
         if not run.starved:
             break
     assert 1 <= number < 39
+
+
+def test_a_page_that_is_got_to_be_written_is_dirty(lab: Any) -> None:
+    """Migration makes a writable entry that is not dirty."""
+    mm = lab.process()
+    lab.write(mm, 0, 7)
+    lab.kernel.isolate_lru_page(lab.page_of(mm))
+    assert lab.kernel.migrate_pages([lab.page_of(mm)], lambda _: lab.kernel.alloc_page()) == 0
+    entry, page = lab.entry(mm), lab.page_of(mm)
+    page.dirty = False
+    assert entry.write and not entry.dirty
+
+    error, pages = lab.kernel._get_user_pages(mm, lab.address(0), 1, write=True)
+
+    assert (error, pages, page.dirty) == (0, [page], True)
+    lab.kernel.put_page(page)
+    lab.check_exit(mm)

@@ -11,6 +11,7 @@ from random_calls import Run
 
 from rmaplab.history import KERNELS
 from rmaplab.kernel.contents import ZERO, fill
+from rmaplab.kernel.madvise import MADV_DONTNEED
 from rmaplab.kernel.memory import PMD_SIZE
 from rmaplab.kernel.mm_types import (
     EFAULT,
@@ -346,4 +347,23 @@ def test_the_old_range_stays_empty_if_it_cannot_be_split_off(lab: Any) -> None:
     assert lab.layout(mm) == [(0, 4, RW), (16, 1, RW)]
     assert not lab.vmas(mm)[0].vm_flags & VM_ACCOUNT
     assert (lab.read(mm, 1), lab.read(mm, 16)) == (ZERO, fill(7))
+    lab.check_exit(mm)
+
+
+def test_tables_that_are_empty_move_nothing(lab: Any) -> None:
+    mm = lab.process(2)
+    for page in (0, 1):
+        lab.write(mm, page, page + 1)
+    assert lab.madvise(mm, 0, 1, MADV_DONTNEED) == 0
+
+    assert mremap(lab, mm, 0, 2, 2, 16) == 0
+
+    assert (lab.read(mm, 16), lab.read(mm, 17)) == (ZERO, fill(2))
+    lab.check_exit(mm)
+
+
+def test_what_is_not_mapped_cannot_be_moved(lab: Any) -> None:
+    mm = lab.process(1)
+
+    assert mremap(lab, mm, 8, 1, 2) == mremap(lab, mm, 8, 1, 1, 16) == -EFAULT
     lab.check_exit(mm)

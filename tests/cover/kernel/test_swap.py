@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rmaplab.history import KERNELS
 from rmaplab.kernel.contents import ZERO, fill
+from rmaplab.kernel.memory_swap import SwapFault
 from rmaplab.kernel.mm_types import EINVAL, ENOMEM, TASK_SIZE
 from rmaplab.kernel.pgtable import SwapEntry
 from rmaplab.kernel.swapfile import SWAP_HAS_CACHE, SWAP_SLOTS, swap_count
@@ -307,3 +308,97 @@ def test_random_swapping_never_mixes_memory_up(
         for mm, held in spaces:
             assert {page: lab.read(mm, page) for page in held} == held
         check_exit(lab, *(mm for mm, _ in spaces))
+
+
+def test_a_slot_that_was_freed_meanwhile_is_not_read(lab: Any) -> None:
+    assert lab.kernel.read_swap_cache_async(SwapEntry(1), None, 0) is None
+    assert lab.live() == {}
+
+
+@pytest.mark.parametrize("name", ["v2.6.34", "v2.6.38"])
+def test_a_page_that_came_too_late_is_let_go(new_lab: Any, name: str) -> None:
+    """The entry was there when the fault began, and another thread's fault was faster."""
+    with new_lab(KERNELS[name], CONFIG_SWAP=True) as lab:
+        mm = swapped(lab, 7)
+        kernel, pte = lab.kernel, pte_offset_map(mm.pgd, lab.address(0))
+        fault = SwapFault(mm, mm.mmap, lab.address(0), pte, lab.entry(mm), False)
+        lab.read(mm)
+        page, copy, mapped = lab.page_of(mm), kernel.alloc_page(), lab.entry(mm)
+        for each in (page, copy):
+            assert kernel.trylock_page(each)
+        kernel.get_page(page)  # the lookup's
+        before = kernel.page_count(page)
+
+        late = (page, None) if name == "v2.6.34" else (copy, page)
+        assert kernel.swapin_map(fault, *late) == 0
+
+        assert lab.entry(mm) == mapped
+        assert kernel.page_count(page) == before - 1 and not kernel.PageLocked(page)
+        if name == "v2.6.34":
+            kernel.unlock_page(copy)
+            kernel.put_page(copy)
+        check_swap(lab, mm)
+        check_exit(lab, mm)
+
+
+def test_swapoff_passes_the_vmas_that_cannot_have_the_page(lab: Any) -> None:
+    mm = lab.process()
+    lab.mmap(mm, 5, 1)
+    for page in (0, 5):
+        lab.write(mm, page, page)
+    child = lab.kernel.dup_mm(mm)
+    assert reclaim(lab, lab.page_of(mm, 5)) == 1
+    assert lab.read(child, 5) == fill(5)
+
+    assert lab.kernel.sys_swapoff() == 0
+
+    assert lab.page_of(mm, 5) is lab.page_of(child, 5)
+    assert (lab.read(mm, 0), lab.read(mm, 5)) == (fill(0), fill(5))
+    check_swap(lab, mm, child)
+    check_exit(lab, mm, child)
+
+
+def test_a_page_in_use_loses_its_slot_where_slots_are_scarce(lab: Any) -> None:
+    mm = swapped(lab, 7)
+    lab.read(mm)
+    page = lab.page_of(mm)
+    assert page.swapcache
+    others = swapped(lab, *range(SWAP_SLOTS // 2))
+    assert lab.kernel.vm_swap_full()
+
+    assert reclaim(lab, page, passes=1) == 0
+
+    assert not page.swapcache and lab.page_of(mm) is page
+    check_swap(lab, mm, others)
+    check_exit(lab, mm, others)
+
+
+def test_a_page_of_the_swap_cache_that_somebody_else_holds_does_not_migrate(lab: Any) -> None:
+    mm = swapped(lab, 7)
+    lab.read(mm)
+    page = lab.page_of(mm)
+    lab.kernel.get_page(page)
+    lab.kernel.isolate_lru_page(page)
+
+    assert lab.kernel.migrate_pages([page], lambda _: lab.kernel.alloc_page()) == 1
+
+    assert lab.kernel.swap_slots[1].page is page
+    lab.kernel.put_page(page)
+    assert lab.read(mm) == fill(7) and lab.page_of(mm) is page
+    check_swap(lab, mm)
+    check_exit(lab, mm)
+
+
+def test_a_merged_page_is_nobodys_alone(lab: Any) -> None:
+    mm = lab.process()
+    lab.write(mm, 0, 7)
+    page = lab.page_of(mm)
+    assert lab.kernel.trylock_page(page) and lab.kernel.reuse_swap_page(page)
+
+    mapping = page.mapping
+    lab.kernel.set_page_stable_node(page, None)
+    assert not lab.kernel.reuse_swap_page(page)
+
+    page.mapping = mapping
+    lab.kernel.unlock_page(page)
+    check_exit(lab, mm)

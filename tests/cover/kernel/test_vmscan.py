@@ -118,3 +118,56 @@ def test_a_page_whose_users_are_gone_is_not_written(lab: Any) -> None:
 
     assert lab.kernel.swap_slots[1].contents is None
     assert lab.live() == {}
+
+
+def test_a_clean_page_with_one_more_reference_is_not_freed(lab: Any) -> None:
+    mm, page = process(lab)
+    shrink(lab, page)
+    assert shrink(lab, page) == 1
+    assert lab.read(mm) == fill(7)
+    page = lab.page_of(mm)
+    lab.kernel.get_page(page)
+    shrink(lab, page)
+
+    assert shrink(lab, page) == 0
+
+    assert page.swapcache and not page.dirty and not lab.kernel.PageLocked(page)
+    lab.kernel.put_page(page)
+    assert lab.read(mm) == fill(7) and lab.page_of(mm) is page
+    lab.check_exit(mm)
+
+
+def test_a_page_that_is_used_right_after_the_question_stays(lab: Any) -> None:
+    mm, page = process(lab)
+    shrink(lab, page)
+    asked = lab.kernel.page_referenced
+
+    def asked_too_early(page: Any, is_locked: bool) -> int:
+        referenced = asked(page, is_locked)
+        lab.read(mm)
+        return referenced
+
+    lab.kernel.page_referenced = asked_too_early
+
+    assert shrink(lab, page) == 0
+    assert lab.entry(mm).pfn == lab.kernel.page_to_pfn(page)
+    lab.check_exit(mm)
+
+
+def test_a_page_that_gets_dirty_after_it_was_written_stays(lab: Any) -> None:
+    mm, page = process(lab)
+    shrink(lab, page)
+    trylock, calls = lab.kernel.trylock_page, []
+
+    def dirty_at_the_second(page: Any) -> bool:
+        calls.append(page)
+        page.dirty |= len(calls) == 2
+        return trylock(page)
+
+    lab.kernel.trylock_page = dirty_at_the_second
+
+    assert shrink(lab, page) == 0
+    assert len(calls) == 2 and page.swapcache and page.dirty
+    del lab.kernel.trylock_page
+    assert lab.read(mm) == fill(7) and lab.page_of(mm) is page
+    lab.check_exit(mm)

@@ -13,6 +13,7 @@ from rmaplab.errors import InputError
 from rmaplab.history import KERNELS, V2_6_34, V2_6_38, SeedV2
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.reader import read_file, read_text
+from rmaplab.runner.observe import LATER_COUNTERS
 from rmaplab.runner.run import Difference, kernel_name, run, verify
 from rmaplab.runner.texts import render_difference, render_run, run_document
 
@@ -93,6 +94,39 @@ def test_a_changed_page_joins_a_stable_one_a_pass_earlier_than_since_6_11() -> N
 @pytest.mark.parametrize("name", [name for name in HOLD if name.startswith("ksm")])
 def test_the_order_of_6_11_changes_no_other_case(name: str) -> None:
     assert differing_fields(recorded(name), ChecksumFirst) == {}
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*.json")), ids=lambda path: path.stem)
+def test_no_case_counts_what_came_later(path: Path) -> None:
+    for seen in read_file(path).observations:
+        assert not any(seen.get("ksm", {}).get(name) for name in LATER_COUNTERS)
+        assert not any(each["zero_pages"] for each in seen.get("proc_ksm", {}).values())
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_last_owner_writes_in_place_although_the_page_is_pinned(kernel: str) -> None:
+    """Unlike since 09854ba94c6a "mm: do_wp_page() simplification", 5.9."""
+    text = (
+        "litmus x\nprocesses A\nsetup\n A: mmap 0\n A: write 0 = 1\n A: fork B\n B: exit\n"
+        " A: pin 0\n A: write 0 = 2\n A: unpin 0\n"
+    )
+
+    written = run(read_text(text), KERNELS[kernel]).observations[5]
+
+    assert (written["changed"], written["bytes"]) == ({}, {"A": [[0, 1, "2"]]})
+
+
+@pytest.mark.parametrize(
+    "knob", ["max_page_sharing", "merge_across_nodes", "use_zero_pages", "smart_scan",
+             "stable_node_chains_prune_millisecs"],
+)  # fmt: skip
+def test_a_knob_that_came_later_is_einval_and_left_out_where_it_is_declared(knob: str) -> None:
+    text = f"litmus x\nprocesses A\nksm {knob}=1\nsetup\n set {knob} 1\n"
+
+    result = run(read_text(text), V2_6_38)
+
+    assert result.violation is None
+    assert result.observations[0]["ret"] == "EINVAL"
 
 
 def test_a_step_that_is_not_modelled_is_refused_with_its_place() -> None:

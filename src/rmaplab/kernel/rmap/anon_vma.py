@@ -210,8 +210,8 @@ class AnonVmas(KernelBase):
     def anon_vma_unlink(self, anon_vma_chain: Any) -> None:
         """Take a VMA off the list of an anon_vma, and free that if nobody needs it any more."""
         anon_vma = anon_vma_chain.anon_vma
-        if anon_vma is None:  # an entry that anon_vma_fork could not finish
-            return
+        if anon_vma is None:  # an entry that anon_vma_fork could not finish, says the kernel
+            return  # unreached: no entry is on a chain before it has its anon_vma
         self.anon_vma_lock(anon_vma)
         list_del(anon_vma_chain.same_anon_vma)
         empty = list_empty(anon_vma.head) and not self.ksm_refcount(anon_vma)

@@ -24,6 +24,7 @@ from rmaplab.kernel.rmap.structs import (
 from rmaplab.machine import (
     BUG_ON,
     VM_BUG_ON,
+    BugOn,
     PtePointer,
     down_read_trylock,
     list_for_each_entry,
@@ -133,8 +134,8 @@ class Walks(PageRmap):
             page.dirty = True
         if self.PageSwapCache(page):
             if self.swap_duplicate(page.private):
-                set_pte_at(pte, entry)
-                return SWAP_FAIL
+                set_pte_at(pte, entry)  # unreached: a page of the swap cache has a slot
+                return SWAP_FAIL  # unreached: as above; the kernel's count can overflow
             self.mmlist_add(mm)
             set_pte_at(pte, page.private)
         elif self.CONFIG_MIGRATION:
@@ -174,8 +175,7 @@ class Walks(PageRmap):
 
     def try_to_unmap_file(self, page: Any, flags: int) -> int:
         """There are no file pages: the kernel would follow a NULL mapping here."""
-        BUG_ON(True, "NULL pointer dereference: the page has no mapping")
-        return SWAP_FAIL
+        raise BugOn("NULL pointer dereference: the page has no mapping")
 
     def try_to_unmap(self, page: Any, flags: int) -> int:
         """Take all mappings of a locked page away; SWAP_SUCCESS if none is left."""
