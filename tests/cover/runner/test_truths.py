@@ -89,7 +89,9 @@ def test_a_check_finds_it_too_though_it_looks_without_guards() -> None:
     text = "litmus t\nsetup\nA: mmap 0 8\nA: write 2 = 1\nA: fork B\nfail 3 B: mlock 0"
     kernel = NamedKernel("broken", ForkForgetsTheLinks)
 
-    result = run_check(Check(read_text(text), kernel, "clean"), Options(Limits(states=10, seconds=60)))
+    result = run_check(
+        Check(read_text(text), kernel, "clean"), Options(Limits(states=10, seconds=60))
+    )
 
     assert result.verdict == "use-after-free"
 
