@@ -78,7 +78,7 @@ def boot(litmus: Litmus, kernel: type[Kernel], machine: Machine) -> System:
     for step in every_step(litmus):
         if step.op == "fork":
             system.declare(step.args["child"])
-        system.has_stacks |= "growsdown" in step.args
+        system.has_stacks |= "growsdown" in step.args or step.op == "new_stack"
     return system
 
 

@@ -268,6 +268,7 @@ def test_a_leak_is_found_at_the_end(replayed) -> None:
         """Frees no chain entry, but keeps it where it can be reached."""
 
         def anon_vma_chain_free(self, anon_vma_chain: Any) -> None:
+            anon_vma_chain.vma = None
             list_add_tail(anon_vma_chain.same_vma, self.ksm.mm_slots_hash)
 
     result = replayed(EXEC, mmap(1, 0x10000000, 1), gone(1), kernel=Keeps)
