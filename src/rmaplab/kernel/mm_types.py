@@ -79,7 +79,7 @@ class Page(Struct):
     #: None, or (PAGE_MAPPING_* tags, anon_vma | stable_node | None).
     mapping: Any = pointer(marked="looked at before any lock of it is taken")
     index: int = value(0)
-    swapbacked: bool = value(False)
+    swapbacked: bool = value(False, marked="PG_swapbacked is set and cleared by atomic operations")
     dirty: bool = value(False, marked="PG_dirty is set and cleared by atomic bit operations")
     mlocked: bool = value(False, marked="PG_mlocked is set and cleared by atomic bit operations")
     writeback: BitLock = bitlock()  # PG_writeback
