@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Any
 
+from rmaplab.checker import lock_order
 from rmaplab.checker.coverage import Lines
 from rmaplab.checker.explain import explain
 from rmaplab.checker.findings import Cause, Finding
@@ -13,7 +15,7 @@ from rmaplab.checker.frames import stack_of
 from rmaplab.checker.options import Limits, Options
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.tables import Tables
-from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome
+from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome, Violation
 from rmaplab.checker.walker import Enough, Progress, Walk, Walker, at_first, never
 from rmaplab.machine.cells import Action
 from rmaplab.machine.context import RUNNING
@@ -21,24 +23,37 @@ from rmaplab.machine.context import RUNNING
 #: How far the full walk looks for the nearest violation.
 NEAREST = Limits(states=200_000, seconds=10.0)
 
+#: What a set-up is remembered for, besides its atomics.
+RECORDED = frozenset({"alloc", "free"}) | lock_order.BLOCKING | lock_order.TRYING
+
 
 class SetupRecorder:
-    """Keeps the allocations, frees and counts of a set-up, with their stacks, for reports."""
+    """Keeps the allocations, frees, counts and locks of a set-up, with their stacks."""
 
     def __init__(self) -> None:
         self.events: list[SetupEvent] = []
 
     def __call__(self, action: Action, before: list[Any], after: list[Any]) -> None:
         """Note one action that took place."""
-        interesting = action.name in ("alloc", "free") or action.name.startswith("atomic_")
+        interesting = action.name in RECORDED or action.name.startswith("atomic_")
         if not interesting or not any(action.written):
             return
         stack = stack_of(sys._getframe(2))
         context = RUNNING.context
+        held = tuple(context.held)
         for cell, old, new in zip(action.data, before, after, strict=True):
             self.events.append(
                 SetupEvent(
-                    context.cpu, context.task, action.name, cell.number, action.ref, old, new, stack
+                    context.cpu,
+                    context.task,
+                    action.name,
+                    cell.number,
+                    action.ref,
+                    old,
+                    new,
+                    stack,
+                    action.field,
+                    held,
                 )
             )
 
@@ -67,7 +82,10 @@ def check(
     if found and reduce:
         near = walker.walk(False, NEAREST, progress, _as_much_as(walk, first))
         found = {**found, **near.findings}
-    violations = tuple(explain(tables, finding) for finding in _in_order(found, first))
+    violations = [explain(tables, finding) for finding in _in_order(found)]
+    violations += _inversions(tables, violations)
+    if first:
+        del violations[1:]
     unfinished = UNDETERMINED if walk.limit else CLEAN
     return Outcome(
         verdict=violations[0].kind if violations else unfinished,
@@ -75,7 +93,7 @@ def check(
         states=walk.states,
         transitions=walk.transitions,
         seconds=time.monotonic() - begin,
-        violations=violations,
+        violations=tuple(violations),
         reason=walk.limit,
         coverage=lines.coverage() if lines is not None else (),
     )
@@ -88,7 +106,25 @@ def _as_much_as(walk: Walk, first: bool) -> Enough:
     return at_first if walk.finding is not None else lambda near: near.race is not None
 
 
-def _in_order(found: dict[Cause, Finding], first: bool) -> list[Finding]:
+def _in_order(found: dict[Cause, Finding]) -> list[Finding]:
     """Races last, as the kernel goes on after them; the shortest first."""
-    order = sorted(found.values(), key=lambda each: (each.is_race, len(each.path)))
-    return order[:1] if first else order
+    return sorted(found.values(), key=lambda each: (each.is_race, len(each.path)))
+
+
+def _inversions(tables: Tables, violations: list[Violation]) -> list[Violation]:
+    """Locks taken in a cycle, unless it did come to a deadlock on locks of these classes."""
+    reached = [
+        {_unnumbered(f"{access.object}.{access.field}") for access in violation.accesses}
+        for violation in violations
+        if violation.kind == "deadlock"
+    ]
+    return [
+        each
+        for each in lock_order.inversions(tables)
+        if {_unnumbered(held.wanted_lock) for held in each.dependencies} not in reached
+    ]
+
+
+def _unnumbered(lock: str) -> str:
+    """`anon_vma.lock` of `anon_vma#1.lock`."""
+    return re.sub(r"#\d+(\.\d+)?", "", lock)

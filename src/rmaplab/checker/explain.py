@@ -136,7 +136,7 @@ def _access(tables: Tables, node: Node) -> Access:
         action=action.name if action is not None else "",
         object=action.ref.name() if action is not None and action.ref is not None else "",
         field=action.field if action is not None else "",
-        locks=node.held,
+        locks=tuple(lock.label() for lock in node.held),
         stack=kernel_frames(node.stack),
     )
 

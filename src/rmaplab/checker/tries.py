@@ -85,7 +85,7 @@ class Node:
         self.fault: KernelStateError | None = None
         self.finished = False
         self.turns_back = False
-        self.held: tuple[str, ...] = ()
+        self.held: tuple[Any, ...] = ()  # the locks, in the order taken
         self.stack: Stack = ()
         self.predecessors: list[Node] = []
         self.future_reads = 0
@@ -169,7 +169,7 @@ class Tries:
             return
         node.action = given
         node.stack = stack_of(parked.greenlet.gr_frame)
-        node.held = tuple(lock.label() for lock in parked.context.held)
+        node.held = tuple(parked.context.held)
         node.parked = parked
         self._parked.append(node)
         if len(self._parked) > PARKED:

@@ -99,8 +99,31 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True)
+class Dependency:
+    """A lock taken while another was held: both classes, both locks, and where each was taken.
+
+    `locks` are all that were held.
+    """
+
+    held: str
+    wanted: str
+    held_lock: str
+    wanted_lock: str
+    held_stack: tuple[Frame, ...]
+    action: str
+    cpu: int
+    task: str
+    locks: tuple[str, ...]
+    stack: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
 class Violation:
-    """A wrong state of the modelled kernel, with all that explains it."""
+    """A wrong state of the modelled kernel, with all that explains it.
+
+    A `lock-order` has no trace: its `dependencies` form a cycle, the first one closes it, and no
+    run need have them all.
+    """
 
     kind: str
     message: str
@@ -108,6 +131,7 @@ class Violation:
     accesses: tuple[Access, ...] = ()
     life: tuple[LifeEvent, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
 
 
 @dataclass(frozen=True)
