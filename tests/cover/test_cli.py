@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import rmaplab
+from command import refused, rmaplab
 
 ROOT = Path(__file__).parents[2]
 FIELDS = {
     "litmus", "kernel", "verdict", "expected", "as_expected", "complete", "states", "transitions",
-    "seconds", "trace", "ledger",
+    "seconds", "trace", "ledger", "violations",
 }  # fmt: skip
 STEP_FIELDS = {
     "cpu", "task", "call", "action", "object", "field", "before", "after", "source",
@@ -158,6 +158,42 @@ class TestSeveral:
 
     def test_the_full_walk_says_the_same(self) -> None:
         assert rmaplab("check", *QUICK, "--full").exit_code == 0
+
+
+class TestSeveralCauses:
+    """The bad unlock, and the races that go with it."""
+
+    WORDS = ("unlock-of-another-root", "--kernel", "76545066c852")
+
+    def test_the_nearest_is_told_in_full_and_the_others_are_listed(self) -> None:
+        out = rmaplab("check", *self.WORDS).stdout
+
+        assert out.startswith("WARNING: bad unlock balance detected!\n")
+        assert "  2  data-race" in out and "  3  data-race" in out
+
+    def test_each_is_told_in_full_by_its_number(self) -> None:
+        out = rmaplab("check", *self.WORDS, "--violation", "2").stdout
+
+        assert out.startswith("BUG: KCSAN: data-race in ")
+        assert "*** DATA-RACE ***" in out and "  1  bad-unlock" in out
+
+    def test_a_number_that_there_is_not_is_bad_input(self) -> None:
+        said = refused("check", *self.WORDS, "--violation", "4")
+
+        assert "--violation 4: there are 3" in said
+
+    def test_it_is_of_one_check(self) -> None:
+        said = refused("check", self.WORDS[0], "--violation", "1")
+
+        assert "name one LITMUS and one --kernel" in said
+
+    def test_the_document_has_all_of_them(self) -> None:
+        (result,) = json.loads(rmaplab("check", *self.WORDS, "--format", "json").stdout)["results"]
+
+        assert [each["kind"] for each in result["violations"]] == [
+            "bad-unlock", "data-race", "data-race",
+        ]  # fmt: skip
+        assert result["violations"][0]["trace"] == result["trace"]
 
 
 class TestSwitches:

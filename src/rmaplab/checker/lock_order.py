@@ -24,6 +24,7 @@ from rmaplab.machine.handles import BitLock
 
 BLOCKING = frozenset({"spin_lock", "mutex_lock", "down_read", "down_write"})
 TRYING = frozenset({"spin_trylock", "mutex_trylock", "down_read_trylock"})
+ACQUIRING = BLOCKING | TRYING | {"lock_page", "trylock_page"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _takings(tables: Tables) -> Iterator[Taking]:
             key = (action, node.held)
             if key not in known:
                 known.add(key)
-                held = tuple((lock, _taken_at(node, lock)) for lock in _visible(node.held))
+                held = tuple((lock, taken_at(node, lock)) for lock in _visible(node.held))
                 task = calls[node.call].task
                 yield Taking(_lock_of(action), held, action.name, action.cpu, task, node.stack)
 
@@ -106,12 +107,12 @@ def _visible(held: Iterable[Any]) -> list[Any]:
     return [lock for lock in held if not isinstance(lock, BitLock)]
 
 
-def _taken_at(node: Node, lock: Any) -> Stack:
-    """Where a call took a lock that it holds."""
+def taken_at(node: Node, lock: Any) -> Stack:
+    """Where the call took a lock that it holds; empty where an earlier call did."""
     before = node.parent
     while before is not None:
         action = before.action
-        if action and action.name in BLOCKING | TRYING and _lock_of(action) is lock:
+        if action and action.name in ACQUIRING and _lock_of(action) is lock:
             return before.stack
         before = before.parent
     return ()

@@ -164,12 +164,12 @@ class Tries:
         return child
 
     def _fill(self, node: Node, parked: _Parked, given: Any) -> None:
+        node.held = tuple(parked.context.held)
         if isinstance(given, _Ended):
             node.fault, node.stack = given.fault, given.stack
             return
         node.action = given
         node.stack = stack_of(parked.greenlet.gr_frame)
-        node.held = tuple(parked.context.held)
         node.parked = parked
         self._parked.append(node)
         if len(self._parked) > PARKED:

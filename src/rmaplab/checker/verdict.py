@@ -53,7 +53,12 @@ class TraceStep:
 
 @dataclass(frozen=True)
 class Access:
-    """One side of a violation: who touched what, holding which locks, from where."""
+    """One side of a violation: who touched what, holding which locks, from where.
+
+    `action` is empty where the code itself went wrong. `effect` is read, write or read-write;
+    `marked` means that a race is meant. `taken_at` has for each lock where it was taken, as far as
+    is known.
+    """
 
     cpu: int
     task: str
@@ -62,6 +67,9 @@ class Access:
     field: str
     locks: tuple[str, ...]
     stack: tuple[Frame, ...]
+    effect: str = ""
+    marked: bool = False
+    taken_at: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True)

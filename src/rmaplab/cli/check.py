@@ -15,6 +15,7 @@ from rmaplab.cli.common import (
     KERNEL_HELP,
     read_config,
 )
+from rmaplab.errors import InputError
 
 if TYPE_CHECKING:
     from rmaplab.checker.options import Options
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("-c", "--config", "switches", multiple=True, help="CONFIG_KSM=n, CONFIG_MIGRATION=n")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
+@click.option("--violation", "number", type=click.IntRange(1), help="Which cause to tell in full.")
 @click.option("--first", is_flag=True, help="End at the first violation of a check.")
 @click.option("--full", is_flag=True, help="Walk without reduction.")
 @click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
@@ -41,6 +43,7 @@ def check(
     switches: tuple[str, ...],
     form: str,
     diagrams: bool,
+    number: int | None,
     first: bool,
     full: bool,
     max_states: int,
@@ -54,9 +57,11 @@ def check(
     from rmaplab.checker.options import Limits, Options
 
     checks = _plan(litmus, kernels, read_config(switches))
+    if number is not None and len(checks) > 1:
+        raise InputError("--violation is of one check: name one LITMUS and one --kernel")
     options = Options(Limits(max_states, max_seconds), not full, first)
     results, interrupted = _run(checks, options, jobs)
-    _print(results, len(checks), form, diagrams)
+    _print(results, len(checks), form, diagrams, number)
     if interrupted:
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
         ctx.exit(EXIT_INTERRUPTED)
@@ -102,7 +107,9 @@ def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Res
     return [found[number] for number in sorted(found)], interrupted
 
 
-def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -> None:
+def _print(
+    results: Sequence[Result], planned: int, form: str, diagrams: bool, number: int | None
+) -> None:
     from rmaplab.report.document import render_json
     from rmaplab.report.matrix import render_clean, render_matrix
     from rmaplab.report.violation import render_diagram, render_violation
@@ -112,8 +119,11 @@ def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -
         return
     if planned == 1:
         for result in results:
-            failed = result.outcome.violation is not None
-            click.echo(render_violation(result) if failed else render_clean(result), nl=False)
+            found = len(result.outcome.violations)
+            if number is not None and number > found:
+                raise InputError(f"--violation {number}: there are {found}")
+            text = render_violation(result, number=number or 1) if found else render_clean(result)
+            click.echo(text, nl=False)
         return
     if diagrams:
         for result in _first_failures(results):

@@ -111,13 +111,16 @@ def _stairs(kernels: Sequence[str], widths: Sequence[int], first: int) -> list[s
 
 
 def _cell(result: Result) -> str:
-    mark = "!" if _wrong(result) else ""
+    mark = "+" if len(result.outcome.violations) > 1 else ""
+    mark += "!" if _wrong(result) else ""
     return CODES.get(result.verdict, result.verdict) + mark
 
 
 def _legend(results: Sequence[Result]) -> list[str]:
     seen = {result.verdict for result in results}
     entries = [f"{code} = {verdict}" for verdict, code in CODES.items() if verdict in seen]
+    if any(len(result.outcome.violations) > 1 for result in results):
+        entries.append("+ = and other causes")
     if any(_wrong(result) for result in results):
         entries.append("! = not as expected")
     lines: list[str] = []
