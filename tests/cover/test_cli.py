@@ -12,7 +12,7 @@ from command import refused, rmaplab
 ROOT = Path(__file__).parents[2]
 FIELDS = {
     "litmus", "kernel", "verdict", "expected", "as_expected", "complete", "states", "transitions",
-    "seconds", "trace", "ledger", "violations",
+    "seconds", "trace", "ledger", "violations", "assumptions", "warnings",
 }  # fmt: skip
 STEP_FIELDS = {
     "cpu", "task", "call", "action", "object", "field", "before", "after", "source",
@@ -194,6 +194,38 @@ class TestSeveralCauses:
             "bad-unlock", "data-race", "data-race",
         ]  # fmt: skip
         assert result["violations"][0]["trace"] == result["trace"]
+
+
+class TestCoverage:
+    WORDS = ("root-drops-itself", "exit-of-three-generations", "-k", "v2.6.38", "--coverage")
+
+    def test_the_checks_of_a_kernel_are_put_together_on_however_many_processes(self) -> None:
+        one = rmaplab("check", *self.WORDS, "-j", "1").stdout
+        two = rmaplab("check", *self.WORDS, "-j", "2").stdout
+
+        assert one == two
+        assert "Coverage of v2.6.38 by 2 checks, set-up apart: " in one
+        assert "never entered: " in one and "anon_vma_fork" in one
+
+    def test_what_one_check_alone_reaches_is_less(self) -> None:
+        def reached(*words: str) -> int:
+            (line,) = (
+                line
+                for line in rmaplab("check", *words).stdout.splitlines()
+                if " entered, " in line
+            )
+            return int(line.split(" entered, ")[1].split()[0].replace(",", ""))
+
+        assert reached(self.WORDS[0], *self.WORDS[2:]) < reached(*self.WORDS)
+
+    def test_a_document_has_the_lines_where_they_are_asked_for(self) -> None:
+        words = (*QUICK, "--format", "json")
+
+        (without,) = json.loads(rmaplab("check", *words).stdout)["results"]
+        (with_lines,) = json.loads(rmaplab("check", *words, "--coverage").stdout)["results"]
+
+        assert set(without) == FIELDS
+        assert {"function", "file", "reached", "missed"} == set(with_lines["coverage"][0])
 
 
 class TestSwitches:

@@ -17,6 +17,7 @@ from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome, Violation
 from rmaplab.checker.walker import Enough, Progress, Walk, Walker, at_first, never
+from rmaplab.checker.witness import witness
 from rmaplab.machine.cells import Action
 from rmaplab.machine.context import RUNNING
 
@@ -96,6 +97,7 @@ def check(
         violations=tuple(violations),
         reason=walk.limit,
         coverage=lines.coverage() if lines is not None else (),
+        witness=witness(tables),
     )
 
 

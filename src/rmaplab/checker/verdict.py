@@ -153,6 +153,17 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Witness:
+    """The kinds that something in the walk could have shown, and whether the CPUs ever met.
+
+    `met` is whether two that run at once touch a common cell; with one CPU it is true.
+    """
+
+    possible: tuple[str, ...] = ()
+    met: bool = True
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What exploring one scenario on one kernel gave: each cause of a violation once."""
 
@@ -164,6 +175,7 @@ class Outcome:
     violations: tuple[Violation, ...] = ()
     reason: str = ""  # why the walk is not complete
     coverage: tuple[Coverage, ...] = ()
+    witness: Witness | None = None
 
     @property
     def violation(self) -> Violation | None:
@@ -180,6 +192,8 @@ class Result:
     outcome: Outcome
     expected: str | None
     assumptions: tuple[str, ...] = field(default=())
+    #: Why the verdict, though clean, may say nothing.
+    warnings: tuple[str, ...] = field(default=())
 
     @property
     def verdict(self) -> str:

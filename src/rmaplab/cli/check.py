@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
 @click.option("--violation", "number", type=click.IntRange(1), help="Which cause to tell in full.")
+@click.option("--coverage", is_flag=True, help="Tell which lines of each kernel were reached.")
 @click.option("--first", is_flag=True, help="End at the first violation of a check.")
 @click.option("--full", is_flag=True, help="Walk without reduction.")
 @click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
@@ -44,6 +45,7 @@ def check(
     form: str,
     diagrams: bool,
     number: int | None,
+    coverage: bool,
     first: bool,
     full: bool,
     max_states: int,
@@ -60,8 +62,11 @@ def check(
     if number is not None and len(checks) > 1:
         raise InputError("--violation is of one check: name one LITMUS and one --kernel")
     options = Options(Limits(max_states, max_seconds), not full, first)
-    results, interrupted = _run(checks, options, jobs)
+    cover = coverage or (len(checks) == 1 and form == "text")
+    results, interrupted = _run(checks, options, jobs, cover)
     _print(results, len(checks), form, diagrams, number)
+    if coverage and form == "text":
+        _print_coverage(checks, results)
     if interrupted:
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
         ctx.exit(EXIT_INTERRUPTED)
@@ -85,7 +90,9 @@ def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool])
     return plan(collection, chosen or matrix_kernels(collection) or matrix_kernels(shipped()))
 
 
-def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Result], bool]:
+def _run(
+    checks: Sequence[Check], options: Options, jobs: int, cover: bool
+) -> tuple[list[Result], bool]:
     """The results in the order of the checks, and whether Ctrl-C came in between."""
     from rmaplab.report.progress import Progress
     from rmaplab.runner.checks import run_checks
@@ -98,7 +105,7 @@ def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Res
             return lambda *numbers: line.update(todo.litmus.name, todo.kernel.name, *numbers)
 
         try:
-            for number, result in run_checks(checks, options, jobs, told):
+            for number, result in run_checks(checks, options, jobs, told, cover):
                 found[number] = result
                 if len(checks) > 1:
                     line.count(len(found), len(checks))
@@ -133,6 +140,19 @@ def _print(
             click.echo(render_violation(result) + "\n")
     if results:
         click.echo(render_matrix(results), nl=False)
+
+
+def _print_coverage(checks: Sequence[Check], results: Sequence[Result]) -> None:
+    """What all checks of each kernel reached together."""
+    from rmaplab.checker.coverage import merged
+    from rmaplab.report.coverage import render_coverage
+    from rmaplab.runner.choice import functions_of
+
+    for kernel in dict.fromkeys(todo.kernel for todo in checks):
+        own = [result for result in results if result.kernel == kernel.name]
+        reached = (each for result in own for each in result.outcome.coverage)
+        both = merged((*functions_of(kernel.kernel), *reached))
+        click.echo("\n" + render_coverage(kernel.name, own, both), nl=False)
 
 
 def _first_failures(results: Sequence[Result]) -> list[Result]:

@@ -37,7 +37,11 @@ def _result(result: Result) -> dict[str, Any]:
         "trace": [asdict(step) for step in violation.trace] if violation else [],
         "ledger": [asdict(entry) for entry in violation.ledger] if violation else [],
         "violations": [_violation(each) for each in outcome.violations],
+        "assumptions": list(result.assumptions),
+        "warnings": list(result.warnings),
     }
+    if outcome.coverage:
+        told["coverage"] = [asdict(each) for each in outcome.coverage]
     if violation:
         told |= _explained(violation)
     if result.verdict == UNDETERMINED:

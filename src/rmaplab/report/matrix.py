@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Coverage, Result
-from rmaplab.report.words import aligned, plural
+from rmaplab.report.words import aligned, plural, ranges
 
 CODES = {
     CLEAN: ".",
@@ -33,6 +32,7 @@ def render_matrix(results: Sequence[Result]) -> str:
         _legend(results),
         _listed("Not as expected:", [result for result in results if _wrong(result)]),
         _listed("Undetermined:", [result for result in results if _open(result)]),
+        _vacuous(results),
         [_summary(results)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -50,19 +50,10 @@ def render_clean(result: Result) -> str:
         f"{plural(outcome.transitions, 'transition')}, {outcome.seconds:.2f} s"
     )
     lines += _covered(outcome.coverage)
+    lines += [f"  warning: {each}" for each in result.warnings]
     if result.assumptions:
         lines += ["  assuming that", *(f"    {each}" for each in result.assumptions)]
     return "\n".join(lines) + "\n"
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Line numbers as people write them: `3, 7-9`."""
-    runs = []
-    # Neighbours share the difference between number and rank.
-    for _, group in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
-        run = [number for _, number in group]
-        runs.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
-    return ", ".join(runs)
 
 
 def _wanted(result: Result) -> str:
@@ -144,6 +135,20 @@ def _listed(title: str, results: Sequence[Result]) -> list[str]:
         if why:
             lines.append(f"    {why}")
     return [title, *lines]
+
+
+def _vacuous(results: Sequence[Result]) -> list[str]:
+    """Clean verdicts that say nothing: each warning with the kernels that it is about."""
+    kernels: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for warning in result.warnings:
+            kernels.setdefault((result.litmus, warning), []).append(result.kernel)
+    if not kernels:
+        return []
+    lines = ["Clean, but it says nothing:"]
+    for (litmus, warning), names in kernels.items():
+        lines += [f"  {litmus}: {warning}", f"    on {', '.join(names)}"]
+    return lines
 
 
 def _why(result: Result) -> str:

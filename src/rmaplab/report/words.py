@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from rmaplab.checker.verdict import Access, Frame, Reference, TraceStep, Violation
 
@@ -103,6 +104,16 @@ def times(number: int) -> str:
 def plural(number: int, noun: str, nouns: str = "") -> str:
     """`1 load`, `1,200 loads`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Line numbers as people write them: `3, 7-9`."""
+    runs = []
+    # Neighbours share the difference between number and rank.
+    for _, group in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        runs.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
+    return ", ".join(runs)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -30,6 +30,8 @@ FIELDS = {
     "trace",
     "ledger",
     "violations",
+    "assumptions",
+    "warnings",
 }
 STEP = TraceStep(
     0, "A", "exit_mmap > f", "spin_lock", "anon_vma#1", "lock", "", "0", "kernel/rmap.py:120"
@@ -64,6 +66,8 @@ def test_a_clean_result_has_exactly_the_promised_fields():
         "trace": [],
         "ledger": [],
         "violations": [],
+        "assumptions": [],
+        "warnings": [],
     }
 
 
