@@ -123,8 +123,12 @@ def _inversions(tables: Tables, violations: list[Violation]) -> list[Violation]:
     return [
         each
         for each in lock_order.inversions(tables)
-        if {_unnumbered(held.wanted_lock) for held in each.dependencies} not in reached
+        if not any(_classes(each) <= waited for waited in reached)
     ]
+
+
+def _classes(inversion: Violation) -> set[str]:
+    return {_unnumbered(each.wanted_lock) for each in inversion.dependencies}
 
 
 def _unnumbered(lock: str) -> str:

@@ -54,10 +54,10 @@ _Graph = dict[str, dict[str, _Edge]]
 
 
 def class_of(lock: Any) -> str:
-    """`&anon_vma->lock`, as lockdep names a class; of a global variable its own name."""
+    """`&anon_vma->lock`, as lockdep names a class; a global variable is a class of its own."""
     slot = lock.owner.slot
     if not slot.serial:
-        return str(lock.field)
+        return str(lock.label())
     return f"&{slot.cache.name.removesuffix('_struct')}->{lock.field}"
 
 

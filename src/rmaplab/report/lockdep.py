@@ -102,7 +102,7 @@ def _chain(dependencies: Sequence[Dependency]) -> list[list[str]]:
 
 
 def _named(lock: str, name: str) -> str:
-    return f"{lock} ({name})"
+    return f"{lock} ({name})" if lock != name else lock
 
 
 def _at(what: str, frame: Frame = Frame("", "")) -> str:  # noqa: B008 - a constant

@@ -9,6 +9,7 @@ from bodies import taking
 from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker.check import check
+from rmaplab.checker.lock_order import class_of
 from rmaplab.checker.options import Options
 from rmaplab.checker.verdict import CLEAN, Outcome
 
@@ -47,7 +48,7 @@ class TestTwoClasses:
 
         assert outcome.verdict == "lock-order"
         assert outcome.complete
-        assert chains(outcome) == [[("b", "a"), ("a", "b")]]
+        assert chains(outcome) == [[("g.b", "g.a"), ("g.a", "g.b")]]
 
     def test_the_last_dependency_met_closes_the_cycle_and_each_has_its_stacks(self) -> None:
         both = in_order(taking("a", "b"), taking("b", "a"))
@@ -81,6 +82,13 @@ class TestTwoClasses:
 
         assert [violation.kind for violation in outcome.violations] == ["deadlock"]
 
+    def test_who_only_waits_behind_a_deadlock_makes_no_second_cause_of_it(self) -> None:
+        protocol = Protocol(
+            flows(taking("a", "b"), taking("b", "a"), taking("c", "a")), locks=("a", "b", "c")
+        )
+
+        assert {violation.kind for violation in outcome_of(protocol).violations} == {"deadlock"}
+
     def test_it_comes_after_what_is_wrong_in_itself(self) -> None:
         racy = Protocol(
             (
@@ -105,20 +113,28 @@ class TestTwoClasses:
         assert violation.dependencies[1].held_stack
 
 
+def test_globals_of_one_name_in_two_structs_are_two_classes() -> None:
+    bench = Bench(Protocol(in_order(taking("lock")), locks=("lock",), setup=two_objects))
+
+    locks = {class_of(bench.globals.lock), *(class_of(each.lock) for each in bench.pointers)}
+
+    assert locks == {"g.lock", "&obj->lock"}
+
+
 class TestLongerCycles:
     def test_three_classes_in_a_ring(self) -> None:
         ring = in_order(taking("a", "b"), taking("b", "c"), taking("c", "a"))
 
         outcome = outcome_of(Protocol(ring, locks=("a", "b", "c")))
 
-        assert chains(outcome) == [[("c", "a"), ("a", "b"), ("b", "c")]]
+        assert chains(outcome) == [[("g.c", "g.a"), ("g.a", "g.b"), ("g.b", "g.c")]]
 
     def test_a_dependency_that_closes_two_cycles_is_told_with_the_shorter_one(self) -> None:
         both = in_order(taking("a", "b"), taking("b", "a"), taking("a", "c"), taking("c", "b"))
 
         outcome = outcome_of(Protocol(both, locks=("a", "b", "c")))
 
-        assert chains(outcome) == [[("b", "a"), ("a", "b")]]
+        assert chains(outcome) == [[("g.b", "g.a"), ("g.a", "g.b")]]
 
     def test_two_inversions_are_two_violations(self) -> None:
         both = in_order(taking("a", "b"), taking("b", "a"), taking("c", "d"), taking("d", "c"))
@@ -147,10 +163,12 @@ class TestKindsOfLocks:
         assert violation.dependencies[0].held_stack
 
     def test_lockdep_does_not_see_bit_locks(self) -> None:
-        inside = using(("lock_bit", "p"), ("lock", "a"), ("unlock", "a"), ("unlock_bit", "p"))
-        outside = using(("trylock", "a"), ("unlock", "a"), ("lock_bit", "p"), ("unlock_bit", "p"))
+        inside = using(("lock_bit", "p"), ("down_read", "s"), ("up_read", "s"), ("unlock_bit", "p"))
+        round_it = using(
+            ("down_read", "s"), ("lock_bit", "p"), ("unlock_bit", "p"), ("up_read", "s")
+        )
 
-        protocol = Protocol(in_order(inside, outside), locks=("a",), bits=("p",))
+        protocol = Protocol(in_order(inside, round_it), sems=("s",), bits=("p",))
 
         assert outcome_of(protocol).verdict == CLEAN
 
