@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rmaplab.checker.frames import kernel_frames
+from rmaplab.checker.lock_order import BLOCKING, lock_of
 from rmaplab.checker.tries import Node
 from rmaplab.machine.faults import KernelStateError
 
 #: What makes two findings one: the kind, the functions of kernel code, the struct concerned.
 Cause = tuple[str, ...]
+
+
+WAITING = BLOCKING | {"lock_page", "wait_on_page_locked"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,29 @@ def cause_of(fault: KernelStateError, nodes: tuple[Node, ...]) -> Cause:
     return fault.kind, what, *sorted(_functions(node, depth) for node in nodes)
 
 
+def essential(nodes: list[Node]) -> list[Node]:
+    """Of flows that all wait: those that wait for each other, without whoever queues behind them.
+
+    All of them where the lock is of nobody who waits.
+    """
+    left = nodes
+    while True:
+        wanted = {lock for node in left if (lock := _waited(node)) is not None}
+        holders = [node for node in left if wanted.intersection(node.held)]
+        if len(holders) == len(left):
+            return left or nodes
+        left = holders
+
+
+def _waited(node: Node) -> Any:
+    action = node.action
+    return lock_of(action) if action is not None and action.name in WAITING else None
+
+
 def _functions(node: Node, depth: int) -> str:
-    return " < ".join(frame.function for frame in kernel_frames(node.stack)[:depth])
+    """The innermost functions; a call that has ended is in none."""
+    frames = kernel_frames(node.stack)[:depth]
+    return " < ".join(frame.function for frame in frames) or f"{node.column}: call {node.call}"
 
 
 def _place(node: Node) -> str:

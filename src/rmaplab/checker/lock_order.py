@@ -95,10 +95,11 @@ def _takings(tables: Tables) -> Iterator[Taking]:
                 known.add(key)
                 held = tuple((lock, taken_at(node, lock)) for lock in _visible(node.held))
                 task = calls[node.call].task
-                yield Taking(_lock_of(action), held, action.name, action.cpu, task, node.stack)
+                yield Taking(lock_of(action), held, action.name, action.cpu, task, node.stack)
 
 
-def _lock_of(action: Action | SetupEvent) -> Any:
+def lock_of(action: Action | SetupEvent) -> Any:
+    """The lock that an action takes."""
     ref: Any = action.ref
     return getattr(ref, action.field)
 
@@ -112,7 +113,7 @@ def taken_at(node: Node, lock: Any) -> Stack:
     before = node.parent
     while before is not None:
         action = before.action
-        if action and action.name in ACQUIRING and _lock_of(action) is lock:
+        if action and action.name in ACQUIRING and lock_of(action) is lock:
             return before.stack
         before = before.parent
     return ()
@@ -123,10 +124,10 @@ def _of_setup(scenario: Scenario) -> Iterator[Taking]:
     for event in scenario.setup:
         if event.action in BLOCKING:
             held = tuple((lock, taken.get(lock, ())) for lock in _visible(event.held))
-            lock = _lock_of(event)
+            lock = lock_of(event)
             yield Taking(lock, held, event.action, event.cpu, event.task, event.stack)
         if event.action in BLOCKING | TRYING:
-            taken[_lock_of(event)] = event.stack
+            taken[lock_of(event)] = event.stack
 
 
 # Cycles

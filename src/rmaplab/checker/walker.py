@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rmaplab.checker.findings import Cause, Finding, cause_of
+from rmaplab.checker.findings import Cause, Finding, cause_of, essential
 from rmaplab.checker.options import Limits
 from rmaplab.checker.races import Races
 from rmaplab.checker.reduction import Alone, Futures
@@ -234,6 +234,7 @@ class _Search:
         return bool(wrong)
 
     def _deadlock(self, state: str, nodes: list[Node]) -> None:
+        nodes = essential(nodes)
         waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]
         first = nodes[0].action
         assert first is not None

@@ -72,6 +72,13 @@ class TestCauses:
         assert cause("leak") != cause("leak", subject=None)
 
 
+def test_two_calls_that_return_with_one_lock_are_two() -> None:
+    def keeping(*_: Any) -> Any:
+        yield ("rcu_lock",)
+
+    assert kinds(Protocol(flows(keeping, keeping))) == ["bad-unlock", "bad-unlock"]
+
+
 def test_races_on_two_structs_and_what_one_leads_to_are_three() -> None:
     def use(pointer: Any) -> Any:
         yield "store", (pointer, "x"), 1

@@ -87,7 +87,9 @@ class TestTwoClasses:
             flows(taking("a", "b"), taking("b", "a"), taking("c", "a")), locks=("a", "b", "c")
         )
 
-        assert {violation.kind for violation in outcome_of(protocol).violations} == {"deadlock"}
+        (violation,) = outcome_of(protocol).violations
+        assert violation.kind == "deadlock"
+        assert [access.task for access in violation.accesses] == ["T0", "T1"]
 
     def test_it_comes_after_what_is_wrong_in_itself(self) -> None:
         racy = Protocol(
