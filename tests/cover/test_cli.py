@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import rmaplab
+from command import refused, rmaplab
 
 ROOT = Path(__file__).parents[2]
 FIELDS = {
     "litmus", "kernel", "verdict", "expected", "as_expected", "complete", "states", "transitions",
-    "seconds", "trace", "ledger",
+    "seconds", "trace", "ledger", "violations", "assumptions", "warnings",
 }  # fmt: skip
 STEP_FIELDS = {
     "cpu", "task", "call", "action", "object", "field", "before", "after", "source",
@@ -158,6 +158,74 @@ class TestSeveral:
 
     def test_the_full_walk_says_the_same(self) -> None:
         assert rmaplab("check", *QUICK, "--full").exit_code == 0
+
+
+class TestSeveralCauses:
+    """The bad unlock, and the races that go with it."""
+
+    WORDS = ("unlock-of-another-root", "--kernel", "76545066c852")
+
+    def test_the_nearest_is_told_in_full_and_the_others_are_listed(self) -> None:
+        out = rmaplab("check", *self.WORDS).stdout
+
+        assert out.startswith("WARNING: bad unlock balance detected!\n")
+        assert "  2  data-race" in out and "  3  data-race" in out
+
+    def test_each_is_told_in_full_by_its_number(self) -> None:
+        out = rmaplab("check", *self.WORDS, "--violation", "2").stdout
+
+        assert out.startswith("BUG: KCSAN: data-race in ")
+        assert "*** DATA-RACE ***" in out and "  1  bad-unlock" in out
+
+    def test_a_number_that_there_is_not_is_bad_input(self) -> None:
+        said = refused("check", *self.WORDS, "--violation", "4")
+
+        assert "--violation 4: there are 3" in said
+
+    def test_it_is_of_one_check(self) -> None:
+        said = refused("check", self.WORDS[0], "--violation", "1")
+
+        assert "name one LITMUS and one --kernel" in said
+
+    def test_the_document_has_all_of_them(self) -> None:
+        (result,) = json.loads(rmaplab("check", *self.WORDS, "--format", "json").stdout)["results"]
+
+        assert [each["kind"] for each in result["violations"]] == [
+            "bad-unlock", "data-race", "data-race",
+        ]  # fmt: skip
+        assert result["violations"][0]["trace"] == result["trace"]
+
+
+class TestCoverage:
+    WORDS = ("root-drops-itself", "exit-of-three-generations", "-k", "v2.6.38", "--coverage")
+
+    def test_the_checks_of_a_kernel_are_put_together_on_however_many_processes(self) -> None:
+        one = rmaplab("check", *self.WORDS, "-j", "1").stdout
+        two = rmaplab("check", *self.WORDS, "-j", "2").stdout
+
+        assert one == two
+        assert "Coverage of v2.6.38 by 2 checks, set-up apart: " in one
+        assert "never entered: " in one and "anon_vma_fork" in one
+
+    def test_what_one_check_alone_reaches_is_less(self) -> None:
+        def reached(*words: str) -> int:
+            (line,) = (
+                line
+                for line in rmaplab("check", *words).stdout.splitlines()
+                if " entered, " in line
+            )
+            return int(line.split(" entered, ")[1].split()[0].replace(",", ""))
+
+        assert reached(self.WORDS[0], *self.WORDS[2:]) < reached(*self.WORDS)
+
+    def test_a_document_has_the_lines_where_they_are_asked_for(self) -> None:
+        words = (*QUICK, "--format", "json")
+
+        (without,) = json.loads(rmaplab("check", *words).stdout)["results"]
+        (with_lines,) = json.loads(rmaplab("check", *words, "--coverage").stdout)["results"]
+
+        assert set(without) == FIELDS
+        assert {"function", "file", "reached", "missed"} == set(with_lines["coverage"][0])
 
 
 class TestSwitches:

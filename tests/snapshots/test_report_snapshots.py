@@ -13,6 +13,7 @@ import pytest
 from rmaplab.checker.verdict import (
     Access,
     Coverage,
+    Dependency,
     Frame,
     LedgerEntry,
     LifeEvent,
@@ -24,7 +25,7 @@ from rmaplab.checker.verdict import (
 )
 from rmaplab.report.document import render_json
 from rmaplab.report.matrix import render_clean, render_matrix
-from rmaplab.report.violation import render_violation
+from rmaplab.report.violation import render_diagram, render_violation
 
 HERE = Path(__file__).parent
 RELEASES = ("v2.6.34", "v2.6.35", "root-lock", "seed-v2", "76545066c852", "f18194275c39")
@@ -97,7 +98,18 @@ handle_mm_fault kernel/memory.py:410
             "refcount-underflow",
             "anon_vma#1.external_refcount went from 0 to -1",
             trace,
-            (Access(0, "A", "atomic_dec_and_lock", "anon_vma#1", "external_refcount", (), frames),),
+            (
+                Access(
+                    0,
+                    "A",
+                    "atomic_dec_and_lock",
+                    "anon_vma#1",
+                    "external_refcount",
+                    (),
+                    frames,
+                    "read-write",
+                ),
+            ),
             (LifeEvent("allocated", "anon_vma#1", 0, "A", born),),
             (LedgerEntry("anon_vma#1", "external_refcount", (), (drop,), -1),),
         ),
@@ -166,7 +178,19 @@ exit_mmap kernel/mmap.py:301
             "use-after-free",
             "spin_lock of anon_vma#1.lock after anon_vma#1 was freed",
             trace,
-            (Access(1, "ksmd", "spin_lock", "anon_vma#1", "lock", ("A.mm.mmap_sem",), frames),),
+            (
+                Access(
+                    1,
+                    "ksmd",
+                    "spin_lock",
+                    "anon_vma#1",
+                    "lock",
+                    ("A.mm.mmap_sem",),
+                    frames,
+                    "read-write",
+                    True,
+                ),
+            ),
             (
                 LifeEvent("allocated", "anon_vma#1", 0, "A", born),
                 LifeEvent("freed", "anon_vma#1", 0, "A", dead),
@@ -202,8 +226,8 @@ def race() -> Result:
             "page#1.mapping is read and written with no lock in common",
             trace,
             (
-                Access(0, "kswapd", "load", "page#1", "mapping", (), load),
-                Access(1, "ksmd", "store", "page#1", "mapping", held, store),
+                Access(0, "kswapd", "load", "page#1", "mapping", (), load, "read", True),
+                Access(1, "ksmd", "store", "page#1", "mapping", held, store, "write"),
             ),
         ),
         None,
@@ -277,6 +301,106 @@ def deadlock() -> Result:
     )
 
 
+def double_free() -> Result:
+    """Migration frees the anon_vma that its last VMA has freed."""
+    calls = {"exit": "exit_mmap > anon_vma_free", "put": "unmap_and_move > anon_vma_free"}
+    trace = steps(
+        calls,
+        """
+0 A exit kmem_cache_free anon_vma#1 - live free kernel/rmap.py:75
+1 kmigrated put kmem_cache_free anon_vma#1 - free - kernel/rmap.py:75
+""",
+    )
+    born = stack("anon_vma_alloc kernel/rmap.py:61\nanon_vma_prepare kernel/rmap.py:118")
+    dead = stack("anon_vma_free kernel/rmap.py:75\nexit_mmap kernel/mmap.py:301")
+    again = stack("anon_vma_free kernel/rmap.py:75\nunmap_and_move kernel/migrate.py:640")
+    access = Access(1, "kmigrated", "free", "anon_vma#1", "", (), again, "read-write", True)
+    life = (
+        LifeEvent("allocated", "anon_vma#1", 0, "A", born),
+        LifeEvent("freed", "anon_vma#1", 0, "A", dead),
+    )
+    violation = Violation("double-free", "a second free of anon_vma#1", trace, (access,), life)
+    return violated("migration", "v2.6.36", violation, "double-free")
+
+
+def bad_unlock(returning: bool = False) -> Result:
+    """The lock of another root is released; or none is, before the call returns."""
+    calls = {"walk": "page_referenced_anon > page_unlock_anon_vma"}
+    trace = steps(calls, "0 kswapd walk spin_unlock anon_vma#2 lock - - kernel/rmap.py:371")
+    frames = stack("page_unlock_anon_vma kernel/rmap.py:371\nshrink_page_list mm/vmscan.py:5")
+    sites = stack("page_lock_anon_vma kernel/rmap.py:350")
+    held = ("anon_vma#1.lock",)
+    wrong = Access(0, "kswapd", "spin_unlock", "anon_vma#2", "lock", held, frames, "", True, sites)
+    message = "anon_vma#2.lock: CPU0 releases a lock that nobody holds"
+    if returning:
+        wrong = Access(0, "kswapd", "", "", "", held, (), "", False, sites)
+        message = "the call returns with anon_vma#1.lock held"
+    return violated(
+        "reclaim", "76545066c852", Violation("bad-unlock", message, trace, (wrong,)), None
+    )
+
+
+def broken(kind: str, message: str) -> Result:
+    """Code that goes wrong by itself: a BUG_ON, an oops, a sleep where none may be."""
+    calls = {"prepare": "handle_mm_fault > anon_vma_prepare"}
+    trace = steps(calls, "0 A prepare spin_lock anon_vma#1 lock free CPU0 kernel/rmap.py:120")
+    frames = stack("anon_vma_alloc kernel/rmap.py:61\nanon_vma_prepare kernel/rmap.py:121")
+    sites = stack("anon_vma_prepare kernel/rmap.py:120")
+    access = Access(0, "A", "", "", "", ("anon_vma#1.lock",), frames, "", False, sites)
+    return violated("fault", "mypatch.py:MyPatch", Violation(kind, message, trace, (access,)), None)
+
+
+def recursion() -> Result:
+    """A task waits for its own lock."""
+    calls = {"clone": "dup_mmap > anon_vma_clone"}
+    trace = steps(
+        calls,
+        """
+0 A clone spin_lock anon_vma#1 lock free CPU0 kernel/rmap.py:160
+0 A clone spin_lock anon_vma#1 lock - - kernel/rmap.py:164
+""",
+    )
+    frames = stack("anon_vma_clone kernel/rmap.py:164\ndup_mmap kernel/fork.py:80")
+    sites = stack("anon_vma_clone kernel/rmap.py:160")
+    held = ("anon_vma#1.lock",)
+    access = Access(0, "A", "spin_lock", "anon_vma#1", "lock", held, frames, "", True, sites)
+    message = "anon_vma#1.lock: CPU0 takes a lock that it holds already"
+    violation = Violation("deadlock", message, trace, (access,))
+    return violated("fork", "mypatch.py:MyPatch", violation, None)
+
+
+def missed() -> Result:
+    """At the end a migration entry is left: of no function, with a further cause."""
+    calls = {"move": "sys_mremap > move_ptes"}
+    trace = steps(calls, "0 A move set_ptes mm#1 pte[1] - - kernel/mremap.py:70")
+    left = Violation("missed-mapping", "a migration entry is left at page 1 of A", trace)
+    others = (race().outcome.violations[0], lock_order().outcome.violations[0])
+    outcome = Outcome("missed-mapping", True, 10, 20, 0.1, (left, *others))
+    return Result("mremap", "v2.6.34", outcome, "missed-mapping")
+
+
+def dependency(held: str, wanted: str, task: str, action: str = "spin_lock") -> Dependency:
+    """The class `&x->lock` by the lock `x#1.lock`."""
+    first, second = (f"{name}#1.lock" for name in (held, wanted))
+    before = stack(f"take_{held} kernel/{held}.py:10\n{task} kernel/{task}.py:1")
+    now = stack(f"take_{wanted} kernel/{wanted}.py:20\n{task} kernel/{task}.py:2")
+    classes = (f"&{held}->lock", f"&{wanted}->lock")
+    return Dependency(*classes, first, second, before, action, 0, task, (first,), now)
+
+
+def lock_order(*ring: str) -> Result:
+    """Each class of the ring is held while the next one is taken."""
+    names = ring or ("anon_vma", "mm")
+    cycle = tuple(
+        dependency(name, names[(place + 1) % len(names)], f"task{place}")
+        for place, name in enumerate(names)
+    )
+    message = "locks are taken in a cycle"
+    return violated(
+        "order", "mypatch.py:MyPatch", Violation("lock-order", message, dependencies=cycle), None
+    )
+
+
 def clean(litmus: str = "fork_exit_exit_ksm", kernel: str = "76545066c852") -> Result:
     """A clean verdict with lines that were never reached."""
     coverage = (
@@ -335,6 +459,19 @@ REPORTS = {
     "report_race": lambda: render_violation(race()),
     "report_leak": lambda: render_violation(leak()),
     "report_deadlock": lambda: render_violation(deadlock()),
+    "report_double_free": lambda: render_violation(double_free()),
+    "report_bad_unlock": lambda: render_violation(bad_unlock()),
+    "report_lock_held_at_return": lambda: render_violation(bad_unlock(returning=True)),
+    "report_bug": lambda: render_violation(broken("bug-on", "VM_BUG_ON")),
+    "report_null": lambda: render_violation(broken("bug-on", "NULL pointer dereference: no mm")),
+    "report_sleep": lambda: render_violation(
+        broken("sleep-in-atomic", "kmem_cache_alloc may sleep; preempt_count: 1")
+    ),
+    "report_recursion": lambda: render_violation(recursion()),
+    "report_missed": lambda: render_violation(missed()),
+    "report_lock_order": lambda: render_violation(lock_order()),
+    "report_lock_order_of_three": lambda: render_violation(lock_order("anon_vma", "mm", "ksm")),
+    "report_lock_order_diagram": lambda: render_diagram(lock_order()),
     "report_clean": lambda: render_clean(clean()),
     "report_matrix": lambda: render_matrix(matrix()),
     "report_json": lambda: render_json([underflow(), clean()]),

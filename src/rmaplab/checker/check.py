@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Any
 
+from rmaplab.checker import lock_order
 from rmaplab.checker.coverage import Lines
 from rmaplab.checker.explain import explain
 from rmaplab.checker.findings import Cause, Finding
@@ -14,32 +16,46 @@ from rmaplab.checker.options import Limits, Options
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.sampling import sample
 from rmaplab.checker.tables import Tables
-from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome
+from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome, Violation
 from rmaplab.checker.walker import Enough, Progress, Walk, Walker, at_first, never
+from rmaplab.checker.witness import witness
 from rmaplab.machine.cells import Action
 from rmaplab.machine.context import RUNNING
 
 #: How far the full walk looks for the nearest violation.
 NEAREST = Limits(states=200_000, seconds=10.0)
 
+#: What a set-up is remembered for, besides its atomics.
+RECORDED = frozenset({"alloc", "free"}) | lock_order.BLOCKING | lock_order.TRYING
+
 
 class SetupRecorder:
-    """Keeps the allocations, frees and counts of a set-up, with their stacks, for reports."""
+    """Keeps the allocations, frees, counts and locks of a set-up, with their stacks."""
 
     def __init__(self) -> None:
         self.events: list[SetupEvent] = []
 
     def __call__(self, action: Action, before: list[Any], after: list[Any]) -> None:
         """Note one action that took place."""
-        interesting = action.name in ("alloc", "free") or action.name.startswith("atomic_")
+        interesting = action.name in RECORDED or action.name.startswith("atomic_")
         if not interesting or not any(action.written):
             return
         stack = stack_of(sys._getframe(2))
         context = RUNNING.context
+        held = tuple(context.held)
         for cell, old, new in zip(action.data, before, after, strict=True):
             self.events.append(
                 SetupEvent(
-                    context.cpu, context.task, action.name, cell.number, action.ref, old, new, stack
+                    context.cpu,
+                    context.task,
+                    action.name,
+                    cell.number,
+                    action.ref,
+                    old,
+                    new,
+                    stack,
+                    action.field,
+                    held,
                 )
             )
 
@@ -70,7 +86,7 @@ def check(
     if found and reduce:
         near = walker.walk(False, NEAREST, progress, _as_much_as(walk, first))
         found = {**found, **near.findings}
-    violations = tuple(explain(tables, finding) for finding in _in_order(found, first))
+    violations = _violations(tables, found, first)
     unfinished = UNDETERMINED if walk.limit else CLEAN
     return Outcome(
         verdict=violations[0].kind if violations else unfinished,
@@ -81,6 +97,7 @@ def check(
         violations=violations,
         reason=walk.limit,
         coverage=lines.coverage() if lines is not None else (),
+        witness=witness(tables),
     )
 
 
@@ -88,8 +105,7 @@ def _sampled(tables: Tables, options: Options, begin: float, lines: Lines | None
     """Nothing found by a sample is nothing proved."""
     assert options.sample is not None
     done = sample(tables, options.sample, options.limits, options.first)
-    order = _in_order(done.findings, options.first)
-    violations = tuple(explain(tables, finding) for finding in order)
+    violations = _violations(tables, done.findings, options.first)
     return Outcome(
         verdict=violations[0].kind if violations else UNDETERMINED,
         complete=False,
@@ -100,6 +116,7 @@ def _sampled(tables: Tables, options: Options, begin: float, lines: Lines | None
         reason=done.limit or "a sample proves nothing",
         coverage=lines.coverage() if lines is not None else (),
         executions=done.executions,
+        witness=witness(tables),
     )
 
 
@@ -110,7 +127,35 @@ def _as_much_as(walk: Walk, first: bool) -> Enough:
     return at_first if walk.finding is not None else lambda near: near.race is not None
 
 
-def _in_order(found: dict[Cause, Finding], first: bool) -> list[Finding]:
+def _violations(tables: Tables, found: dict[Cause, Finding], first: bool) -> tuple[Violation, ...]:
+    violations = [explain(tables, finding) for finding in _in_order(found)]
+    violations += _inversions(tables, violations)
+    return tuple(violations[:1] if first else violations)
+
+
+def _in_order(found: dict[Cause, Finding]) -> list[Finding]:
     """Races last, as the kernel goes on after them; the shortest first."""
-    order = sorted(found.values(), key=lambda each: (each.is_race, len(each.path)))
-    return order[:1] if first else order
+    return sorted(found.values(), key=lambda each: (each.is_race, len(each.path)))
+
+
+def _inversions(tables: Tables, violations: list[Violation]) -> list[Violation]:
+    """Locks taken in a cycle, unless it did come to a deadlock on locks of these classes."""
+    reached = [
+        {_unnumbered(f"{access.object}.{access.field}") for access in violation.accesses}
+        for violation in violations
+        if violation.kind == "deadlock"
+    ]
+    return [
+        each
+        for each in lock_order.inversions(tables)
+        if not any(_classes(each) <= waited for waited in reached)
+    ]
+
+
+def _classes(inversion: Violation) -> set[str]:
+    return {_unnumbered(each.wanted_lock) for each in inversion.dependencies}
+
+
+def _unnumbered(lock: str) -> str:
+    """`anon_vma.lock` of `anon_vma#1.lock`."""
+    return re.sub(r"#\d+(\.\d+)?", "", lock)

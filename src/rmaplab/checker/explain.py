@@ -7,19 +7,21 @@ from typing import Any
 
 from rmaplab.checker.findings import Finding
 from rmaplab.checker.frames import Stack, call_path, kernel_frames
+from rmaplab.checker.lock_order import taken_at
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import Replay, Step, shortest
 from rmaplab.checker.tries import Node
 from rmaplab.checker.verdict import (
     Access,
+    Frame,
     LedgerEntry,
     LifeEvent,
     Reference,
     TraceStep,
     Violation,
 )
-from rmaplab.machine.cells import Cell
+from rmaplab.machine.cells import Action, Cell
 from rmaplab.machine.struct import Kind
 
 
@@ -67,16 +69,7 @@ def _faulty(tables: Tables, trace: Replay) -> Node:
     """The local state whose action, or what came of it, is wrong."""
     last = trace.steps[-1].node
     after = tables.node(trace.state, last.column)
-    if after.fault is not None:
-        after.action = None
-        return _with_stack(last, after.stack)
-    return last
-
-
-def _with_stack(node: Node, stack: Stack) -> Node:
-    shown = Node(node.column, node.number, node.call)
-    shown.action, shown.held, shown.stack = node.action, node.held, stack or node.stack
-    return shown
+    return after if after.fault is not None else last
 
 
 def _subject(trace: Replay) -> Any:
@@ -138,9 +131,23 @@ def _access(tables: Tables, node: Node) -> Access:
         action=action.name if action is not None else "",
         object=action.ref.name() if action is not None and action.ref is not None else "",
         field=action.field if action is not None else "",
-        locks=node.held,
+        locks=tuple(lock.label() for lock in node.held),
         stack=kernel_frames(node.stack),
+        effect=_effect(action) if action is not None else "",
+        marked=action is not None and not action.plain,
+        taken_at=tuple(_innermost(taken_at(node, lock)) for lock in node.held),
     )
+
+
+def _effect(action: Action) -> str:
+    """What an action does to its field, in KCSAN's words."""
+    if not action.blind and not any(action.written):
+        return "read"
+    return "read-write" if action.data else "write"
+
+
+def _innermost(stack: Stack) -> Frame:
+    return next(iter(kernel_frames(stack)), Frame("", ""))
 
 
 # Lives and references

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from rmaplab.machine.traced import TracedMachine
 
@@ -36,7 +37,10 @@ class Flow:
 
 @dataclass(frozen=True)
 class SetupEvent:
-    """A step of the set-up that reports come back to: an allocation, a free, a count changed."""
+    """A step of the set-up that reports come back to: an allocation, a count changed, a lock taken.
+
+    `held` are the locks held before it.
+    """
 
     cpu: int
     task: str
@@ -46,6 +50,8 @@ class SetupEvent:
     before: object
     after: object
     stack: tuple[tuple[str, str, int], ...]
+    field: str = ""
+    held: tuple[Any, ...] = ()
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from rmaplab.checker.findings import Cause, Finding, cause_of
+from rmaplab.checker.findings import Cause, Finding, cause_of, essential
 from rmaplab.checker.options import Limits, Sample
 from rmaplab.checker.races import Races
 from rmaplab.checker.tables import Tables, WidthExceededError
@@ -140,7 +140,8 @@ class _Execution:
             child = self.tables.node(after, node.column)
             self._found(fault, (child if child.fault is fault else node,))
             return None
-        self._found(deadlock_of(nodes), tuple(nodes), tuple(nodes))
+        waiting = tuple(essential(nodes))
+        self._found(deadlock_of(waiting), waiting, waiting)
         return None
 
     def _look_at_end(self, state: str) -> None:

@@ -85,7 +85,7 @@ class Node:
         self.fault: KernelStateError | None = None
         self.finished = False
         self.turns_back = False
-        self.held: tuple[str, ...] = ()
+        self.held: tuple[Any, ...] = ()  # the locks, in the order taken
         self.stack: Stack = ()
         self.predecessors: list[Node] = []
         self.future_reads = 0
@@ -164,12 +164,12 @@ class Tries:
         return child
 
     def _fill(self, node: Node, parked: _Parked, given: Any) -> None:
+        node.held = tuple(parked.context.held)
         if isinstance(given, _Ended):
             node.fault, node.stack = given.fault, given.stack
             return
         node.action = given
         node.stack = stack_of(parked.greenlet.gr_frame)
-        node.held = tuple(lock.label() for lock in parked.context.held)
         node.parked = parked
         self._parked.append(node)
         if len(self._parked) > PARKED:

@@ -54,7 +54,12 @@ class TraceStep:
 
 @dataclass(frozen=True)
 class Access:
-    """One side of a violation: who touched what, holding which locks, from where."""
+    """One side of a violation: who touched what, holding which locks, from where.
+
+    `action` is empty where the code itself went wrong. `effect` is read, write or read-write;
+    `marked` means that a race is meant. `taken_at` has for each lock where it was taken, as far as
+    is known.
+    """
 
     cpu: int
     task: str
@@ -63,6 +68,9 @@ class Access:
     field: str
     locks: tuple[str, ...]
     stack: tuple[Frame, ...]
+    effect: str = ""
+    marked: bool = False
+    taken_at: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,31 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True)
+class Dependency:
+    """A lock taken while another was held: both classes, both locks, and where each was taken.
+
+    `locks` are all that were held.
+    """
+
+    held: str
+    wanted: str
+    held_lock: str
+    wanted_lock: str
+    held_stack: tuple[Frame, ...]
+    action: str
+    cpu: int
+    task: str
+    locks: tuple[str, ...]
+    stack: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
 class Violation:
-    """A wrong state of the modelled kernel, with all that explains it."""
+    """A wrong state of the modelled kernel, with all that explains it.
+
+    A `lock-order` has no trace: its `dependencies` form a cycle, the first one closes it, and no
+    run need have them all.
+    """
 
     kind: str
     message: str
@@ -109,6 +140,7 @@ class Violation:
     accesses: tuple[Access, ...] = ()
     life: tuple[LifeEvent, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +151,17 @@ class Coverage:
     file: str
     reached: tuple[int, ...]
     missed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The kinds that something in the walk could have shown, and whether the CPUs ever met.
+
+    `met` is whether two that run at once touch a common cell; with one CPU it is true.
+    """
+
+    possible: tuple[str, ...] = ()
+    met: bool = True
 
 
 @dataclass(frozen=True)
@@ -134,6 +177,7 @@ class Outcome:
     reason: str = ""  # why the walk is not complete
     coverage: tuple[Coverage, ...] = ()
     executions: int = 0  # of a sample; of a walk over every interleaving none
+    witness: Witness | None = None
 
     @property
     def violation(self) -> Violation | None:
@@ -150,6 +194,8 @@ class Result:
     outcome: Outcome
     expected: str | None
     assumptions: tuple[str, ...] = field(default=())
+    #: Why the verdict, though clean, may say nothing.
+    warnings: tuple[str, ...] = field(default=())
 
     @property
     def verdict(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rmaplab.checker.findings import Cause, Finding, cause_of
@@ -162,7 +162,8 @@ class _Search:
         for node in nodes:
             moved = self._try(state, node, following) is not None or moved
         if not moved:
-            self._found(state, deadlock_of(nodes), tuple(nodes))
+            waiting = essential(nodes)
+            self._found(state, deadlock_of(waiting), tuple(waiting))
 
     def _went_alone(self, state: str, node: Node, following: list[str]) -> bool:
         """Let one flow go; the others too where it goes wrong, or its loop begins anew.
@@ -238,8 +239,8 @@ class _Search:
             self._found(state, race_of(pair), pair)
 
 
-def deadlock_of(nodes: list[Node]) -> KernelStateError:
-    """What is wrong where each of these flows waits."""
+def deadlock_of(nodes: Sequence[Node]) -> KernelStateError:
+    """What is wrong where none can go: those who wait for one another."""
     waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]
     first = nodes[0].action
     assert first is not None

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text")
 @click.option("--save-trace", "trace", metavar="FILE", help="Write the failure for `replay`.")
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
+@click.option("--violation", "number", type=click.IntRange(1), help="Which cause to tell in full.")
+@click.option("--coverage", is_flag=True, help="Tell which lines of each kernel were reached.")
 @click.option("--first", is_flag=True, help="End at the first violation of a check.")
 @click.option("--full", is_flag=True, help="Walk without reduction.")
 @click.option("--random", type=click.IntRange(1), help="Take N executions with random schedules.")
@@ -50,6 +52,8 @@ def check(
     form: str,
     trace: str | None,
     diagrams: bool,
+    number: int | None,
+    coverage: bool,
     first: bool,
     full: bool,
     random: int | None,
@@ -66,16 +70,21 @@ def check(
     from rmaplab.checker.options import Limits, Options, Sample
 
     checks = _plan(litmus, kernels, read_config(switches))
+    if number is not None and len(checks) > 1:
+        raise InputError("--violation is of one check: name one LITMUS and one --kernel")
     if random is None and (pct is not None or seed):
         raise InputError("--pct and --seed are for --random N: say how many executions")
     sample = None if random is None else Sample(random, seed, pct or 0)
     options = Options(Limits(max_states, max_seconds), not full, first, sample)
     if trace is not None and len(checks) > 1:
         raise InputError("--save-trace is for one check: name one LITMUS and one --kernel")
-    results, interrupted = _run(checks, options, jobs)
+    cover = coverage or (len(checks) == 1 and form == "text")
+    results, interrupted = _run(checks, options, jobs, cover)
     if trace is not None:
-        _save(trace, checks[0], results)
-    _print(results, len(checks), form, diagrams)
+        _save(trace, checks[0], results, number)
+    _print(results, len(checks), form, diagrams, number)
+    if coverage and form == "text":
+        _print_coverage(checks, results)
     if interrupted:
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
         ctx.exit(EXIT_INTERRUPTED)
@@ -99,7 +108,9 @@ def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool])
     return plan(collection, chosen or matrix_kernels(collection) or matrix_kernels(shipped()))
 
 
-def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Result], bool]:
+def _run(
+    checks: Sequence[Check], options: Options, jobs: int, cover: bool
+) -> tuple[list[Result], bool]:
     """The results in the order of the checks, and whether Ctrl-C came in between."""
     from rmaplab.report.progress import Progress
     from rmaplab.runner.checks import run_checks
@@ -112,7 +123,7 @@ def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Res
             return lambda *numbers: line.update(todo.litmus.name, todo.kernel.name, *numbers)
 
         try:
-            for number, result in run_checks(checks, options, jobs, told):
+            for number, result in run_checks(checks, options, jobs, told, cover):
                 found[number] = result
                 if len(checks) > 1:
                     line.count(len(found), len(checks))
@@ -121,20 +132,23 @@ def _run(checks: Sequence[Check], options: Options, jobs: int) -> tuple[list[Res
     return [found[number] for number in sorted(found)], interrupted
 
 
-def _save(path: str, todo: Check, results: Sequence[Result]) -> None:
+def _save(path: str, todo: Check, results: Sequence[Result], number: int | None) -> None:
     from rmaplab.runner.saved import save
 
-    violations = [each.outcome.violation for each in results if each.outcome.violation is not None]
-    for violation in violations:
+    violations = [each for result in results for each in result.outcome.violations]
+    chosen = violations[(number or 1) - 1 :][:1]
+    for violation in chosen:
         try:
             save(path, todo.litmus, todo.kernel.name, violation)
         except OSError as error:
             raise InputError(f"--save-trace {path}: {error.strerror}") from error
-    if not violations:
+    if not chosen:
         click.echo(f"nothing is wrong: {path} is not written", err=True)
 
 
-def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -> None:
+def _print(
+    results: Sequence[Result], planned: int, form: str, diagrams: bool, number: int | None
+) -> None:
     from rmaplab.report.matrix import render_clean, render_matrix
     from rmaplab.report.violation import render_diagram, render_violation
 
@@ -143,8 +157,11 @@ def _print(results: Sequence[Result], planned: int, form: str, diagrams: bool) -
         return
     if planned == 1:
         for result in results:
-            failed = result.outcome.violation is not None
-            click.echo(render_violation(result) if failed else render_clean(result), nl=False)
+            found = len(result.outcome.violations)
+            if number is not None and number > found:
+                raise InputError(f"--violation {number}: there are {found}")
+            text = render_violation(result, number=number or 1) if found else render_clean(result)
+            click.echo(text, nl=False)
         return
     if diagrams:
         for result in _first_failures(results):
@@ -167,6 +184,19 @@ def _document(results: Sequence[Result], form: str) -> str:
         "json": render_json, "ktap": render_ktap, "junit": render_junit, "sarif": render_sarif
     }  # fmt: skip
     return renderers[form](results)
+
+
+def _print_coverage(checks: Sequence[Check], results: Sequence[Result]) -> None:
+    """What all checks of each kernel reached together."""
+    from rmaplab.checker.coverage import merged
+    from rmaplab.report.coverage import render_coverage
+    from rmaplab.runner.choice import functions_of
+
+    for kernel in dict.fromkeys(todo.kernel for todo in checks):
+        own = [result for result in results if result.kernel == kernel.name]
+        reached = (each for result in own for each in result.outcome.coverage)
+        both = merged((*functions_of(kernel.kernel), *reached))
+        click.echo("\n" + render_coverage(kernel.name, own, both), nl=False)
 
 
 def _first_failures(results: Sequence[Result]) -> list[Result]:

@@ -303,7 +303,10 @@ def rb_items(tree: Tree) -> tuple[Any, ...]:
 
 
 def pte_alloc_map(tables: PageTable, address: int) -> PtePointer | None:
-    """The entry for an address, its table allocated if missing; None without memory."""
+    """The entry for an address, its table allocated if missing; None without memory.
+
+    Allocating may sleep.
+    """
     return tables.allocate(address)
 
 

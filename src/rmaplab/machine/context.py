@@ -41,8 +41,8 @@ class Context:
     def might_sleep(self, what: str) -> None:
         """Complain if this may not sleep now: a spinlock or an RCU read-side section is held."""
         if self.atomic or self.rcu:
-            why = f"{self.atomic} spinlocks held" if self.atomic else "in an RCU read-side section"
-            raise KernelStateError("sleep-in-atomic", f"{what} may sleep, but {why}")
+            depth = f"preempt_count: {self.atomic}, RCU nest depth: {self.rcu}, expected: 0, 0"
+            raise KernelStateError("sleep-in-atomic", f"{what} may sleep; {depth}")
 
 
 class _Running:

@@ -191,6 +191,7 @@ class DirectPageTable(PageTable):
         """The entry, its table allocated if missing."""
         found = self._entries.get(address)
         if found is None:
+            RUNNING.context.might_sleep("pte_alloc")
             if RUNNING.context.should_fail():
                 return None
             found = self._entries[address] = DirectPte()

@@ -219,6 +219,7 @@ class TracedPageTable(Part, PageTable):
     def allocate(self, address: int) -> PtePointer | None:
         """The entry, its table allocated if missing."""
         if not self._has(address):
+            RUNNING.context.might_sleep("pte_alloc")
             if RUNNING.context.should_fail():
                 return None
             self.act("pte_alloc", _add_address, address)

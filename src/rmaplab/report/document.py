@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from rmaplab.checker.verdict import UNDETERMINED, Result, Violation
+from rmaplab.report.heading import title
 
 
 def document(results: Sequence[Result]) -> dict[str, Any]:
-    """Every result with its trace and its ledger; both are empty without a violation."""
+    """Every result with all its violations; what it says of the nearest is also its own."""
     return {"results": [_result(result) for result in results]}
 
 
@@ -35,12 +36,21 @@ def _result(result: Result) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "trace": [asdict(step) for step in violation.trace] if violation else [],
         "ledger": [asdict(entry) for entry in violation.ledger] if violation else [],
+        "violations": [_violation(each) for each in outcome.violations],
+        "assumptions": list(result.assumptions),
+        "warnings": list(result.warnings),
     }
+    if outcome.coverage:
+        told["coverage"] = [asdict(each) for each in outcome.coverage]
     if violation:
         told |= _explained(violation)
     if result.verdict == UNDETERMINED:
         told["reason"] = outcome.reason
     return told
+
+
+def _violation(violation: Violation) -> dict[str, Any]:
+    return {"kind": violation.kind, "title": title(violation), **asdict(violation)}
 
 
 def _explained(violation: Violation) -> dict[str, Any]:

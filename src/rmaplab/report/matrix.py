@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Coverage, Outcome, Result
-from rmaplab.report.words import aligned, plural
+from rmaplab.report.words import aligned, plural, ranges
 
 CODES = {
     CLEAN: ".",
@@ -34,6 +33,7 @@ def render_matrix(results: Sequence[Result]) -> str:
         _legend(results),
         _listed("Not as expected:", [result for result in results if _wrong(result)]),
         _listed("Undetermined:", [result for result in results if _open(result)]),
+        _vacuous(results),
         [_summary(results)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -47,6 +47,7 @@ def render_clean(result: Result) -> str:
         lines.append(f"  {outcome.reason}")
     lines.append(f"  {_extent(outcome)}, {outcome.seconds:.2f} s")
     lines += _covered(outcome.coverage)
+    lines += [f"  warning: {each}" for each in result.warnings]
     if result.assumptions:
         lines += ["  assuming that", *(f"    {each}" for each in result.assumptions)]
     return "\n".join(lines) + "\n"
@@ -59,16 +60,6 @@ def _extent(outcome: Outcome) -> str:
         return f"{plural(outcome.executions, 'execution')}, {steps}, {rate:,.0f} executions/s"
     extent = "every interleaving" if outcome.complete else "NOT every interleaving"
     return f"{extent}: {plural(outcome.states, 'state')}, {steps}"
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Line numbers as people write them: `3, 7-9`."""
-    runs = []
-    # Neighbours share the difference between number and rank.
-    for _, group in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
-        run = [number for _, number in group]
-        runs.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
-    return ", ".join(runs)
 
 
 def _wanted(result: Result) -> str:
@@ -117,13 +108,16 @@ def _stairs(kernels: Sequence[str], widths: Sequence[int], first: int) -> list[s
 
 
 def _cell(result: Result) -> str:
-    mark = "!" if _wrong(result) else ""
+    mark = "+" if len(result.outcome.violations) > 1 else ""
+    mark += "!" if _wrong(result) else ""
     return CODES.get(result.verdict, result.verdict) + mark
 
 
 def _legend(results: Sequence[Result]) -> list[str]:
     seen = {result.verdict for result in results}
     entries = [f"{code} = {verdict}" for verdict, code in CODES.items() if verdict in seen]
+    if any(len(result.outcome.violations) > 1 for result in results):
+        entries.append("+ = and other causes")
     if any(_wrong(result) for result in results):
         entries.append("! = not as expected")
     lines: list[str] = []
@@ -147,6 +141,20 @@ def _listed(title: str, results: Sequence[Result]) -> list[str]:
         if why:
             lines.append(f"    {why}")
     return [title, *lines]
+
+
+def _vacuous(results: Sequence[Result]) -> list[str]:
+    """Clean verdicts that say nothing: each warning with the kernels that it is about."""
+    kernels: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for warning in result.warnings:
+            kernels.setdefault((result.litmus, warning), []).append(result.kernel)
+    if not kernels:
+        return []
+    lines = ["Clean, but it says nothing:"]
+    for (litmus, warning), names in kernels.items():
+        lines += [f"  {litmus}: {warning}", f"    on {', '.join(names)}"]
+    return lines
 
 
 def _why(result: Result) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from rmaplab.checker.verdict import Access, Frame, Reference, TraceStep, Violation
 
@@ -50,9 +51,9 @@ def is_locking(action: str) -> bool:
     return bool(_LOCKING.match(action))
 
 
-def direction(action: str) -> str:
-    """The word KASAN and KCSAN begin the description of an access with."""
-    return "Read" if only_reads(action) else "Write"
+def plain_name(obj: str) -> str:
+    """`anon_vma` of `anon_vma#1.2`: the struct's name, as an object is called after it."""
+    return obj.partition("#")[0]
 
 
 def culprit(violation: Violation) -> Access | None:
@@ -75,7 +76,7 @@ def site(violation: Violation) -> Frame:
     if (
         access
         and access.stack
-        and (violation.kind in ("deadlock", "bug-on") or not violation.trace)
+        and (not access.action or violation.kind in ("deadlock", "bug-on") or not violation.trace)
     ):
         return access.stack[0]
     if violation.trace:
@@ -100,9 +101,19 @@ def times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
-def plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str, nouns: str = "") -> str:
     """`1 load`, `1,200 loads`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Line numbers as people write them: `3, 7-9`."""
+    runs = []
+    # Neighbours share the difference between number and rank.
+    for _, group in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        runs.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
+    return ", ".join(runs)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -21,18 +21,12 @@ from rmaplab.checker.walker import Progress
 from rmaplab.litmus.model import Litmus
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.choice import NamedKernel, expected
+from rmaplab.runner.claims import assumptions_of, warnings_of
 from rmaplab.runner.scenario import build
 
 #: Looking for garbage after each check costs a third of the matrix's time.
 COLLECT_EVERY = 10
 _DONE = count(1)
-
-#: What every verdict rests on; docs/assumptions.md says more.
-ASSUMPTIONS = (
-    "memory is sequentially consistent",
-    "one access to a field, lock, count, list, tree or page table entry is one step",
-    "one lock guards all page table entries of an address space",
-)
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class Check:
 
 #: What a worker is given by number: classes of the user's own file cannot be sent to it.
 _CHECKS: list[Check] = []
-_OPTIONS: list[Options] = []
+_OPTIONS: list[tuple[Options, bool]] = []
 #: Whether each check was begun, told by the workers.
 _BEGUN: list[Any] = []
 
@@ -74,7 +68,14 @@ def run_check(
         gc.enable()
         if next(_DONE) % COLLECT_EVERY == 0:
             gc.collect()
-    return Result(todo.litmus.name, todo.kernel.name, outcome, todo.expected, ASSUMPTIONS)
+    return Result(
+        todo.litmus.name,
+        todo.kernel.name,
+        outcome,
+        todo.expected,
+        assumptions_of(todo.litmus),
+        warnings_of(todo.litmus, outcome),
+    )
 
 
 def _explore(todo: Check, options: Options, progress: Progress | None, cover: bool) -> Outcome:
@@ -104,16 +105,20 @@ def run_checks(
     options: Options,
     jobs: int = 0,
     progress: Callable[[Check], Progress] | None = None,
+    cover: bool = False,
 ) -> Iterator[tuple[int, Result]]:
-    """Do all checks on `jobs` processes (0: one a core): numbers and results as they come."""
+    """Do all checks on `jobs` processes (0: one a core): numbers and results as they come.
+
+    With `cover` each says which lines of kernel functions it reached.
+    """
     workers = min(jobs or os.cpu_count() or 1, len(checks))
     if workers <= 1:
         for number, todo in enumerate(checks):
             told = progress(todo) if progress is not None else None
-            yield number, run_check(todo, options, told, cover=len(checks) == 1)
+            yield number, run_check(todo, options, told, cover)
         return
     _CHECKS[:] = checks
-    _OPTIONS[:] = [options]
+    _OPTIONS[:] = [(options, cover)]
     _BEGUN[:] = [RawArray("b", len(checks))]
     yield from _on_workers(workers)
 
@@ -180,7 +185,8 @@ def _ignore_interrupt() -> None:
 
 def _work(number: int) -> Result:
     _BEGUN[0][number] = 1
-    return run_check(_CHECKS[number], _OPTIONS[0])
+    options, cover = _OPTIONS[0]
+    return run_check(_CHECKS[number], options, cover=cover)
 
 
 def _lost(todo: Check) -> Result:

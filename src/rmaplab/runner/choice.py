@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from rmaplab import history
+from rmaplab.checker.coverage import untouched
+from rmaplab.checker.verdict import Coverage
 from rmaplab.errors import InputError, Place
 from rmaplab.history import lookup
 from rmaplab.kernel.kernel import Kernel
@@ -82,3 +86,23 @@ def expected(litmus: Litmus, name: str) -> str | None:
         except LookupError as error:
             raise InputError(str(error.args[0]), expectation.place) from error
     return found
+
+
+def functions_of(kernel: type[Kernel]) -> tuple[Coverage, ...]:
+    """The kernel functions that a kernel has, with their lines, none of them reached.
+
+    Of a function that a later commit replaces only what it is replaced by.
+    """
+    methods = [inspect.getattr_static(kernel, name) for name in dir(kernel)]
+    modules = {sys.modules[cls.__module__] for cls in kernel.__mro__ if cls is not object}
+    helpers = [
+        each
+        for module in modules
+        for each in vars(module).values()
+        if getattr(each, "__module__", "") == module.__name__
+    ]
+    return untouched(each for each in (*methods, *helpers) if _is_kernels(each))
+
+
+def _is_kernels(item: object) -> bool:
+    return inspect.isfunction(item) and not item.__name__.startswith("__")

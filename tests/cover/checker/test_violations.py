@@ -332,6 +332,19 @@ class TestKernelCode:
         assert by_brute_force(protocol).nearest == {"sleep-in-atomic": 1}
         assert verdict_of(protocol) == "sleep-in-atomic"
 
+    def test_where_the_code_itself_goes_wrong_the_locks_held_then_are_told(self) -> None:
+        def allocate(*_: Any) -> Any:
+            yield "lock", "l"
+            yield ("alloc",)
+
+        violation = check(Bench(Protocol(flows(allocate), locks=("l",))).scenario).violation
+
+        assert violation is not None
+        (access,) = violation.accesses
+        assert (access.action, access.object, access.locks) == ("", "", ("g.l",))
+        assert access.taken_at[0].function == "do"
+        assert "preempt_count: 1, RCU nest depth: 0" in violation.message
+
     @pytest.mark.parametrize("op", [("lock", "l"), ("down_read", "s"), ("rcu_lock",)])
     def test_returning_with_a_lock_is_a_bad_unlock(self, op: Any) -> None:
         def forget(*_: Any) -> Any:

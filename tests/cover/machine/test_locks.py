@@ -19,6 +19,7 @@ from rmaplab.machine import (
     might_sleep,
     mutex_lock,
     mutex_unlock,
+    pte_alloc_map,
     rcu_read_lock,
     rcu_read_unlock,
     smp_processor_id,
@@ -128,6 +129,7 @@ def test_a_semaphore_has_many_readers_or_one_writer(machine, thing, on) -> None:
         lambda thing, cache: lock_bit(thing.bit),
         lambda thing, cache: wait_on_bit(thing.bit),
         lambda thing, cache: kmem_cache_alloc(cache),
+        lambda thing, cache: pte_alloc_map(thing.tables, 0x1000),
         lambda thing, cache: might_sleep(),
         lambda thing, cache: cond_resched(),
     ],
@@ -143,6 +145,14 @@ def test_what_may_sleep_may_not_be_done_in_atomic_context(machine, thing, sleepe
     rcu_read_unlock()
 
     sleeper(thing, cache)
+
+
+def test_a_page_table_that_is_there_may_be_looked_up_in_atomic_context(thing) -> None:
+    pte_alloc_map(thing.tables, 0x1000)
+
+    spin_lock(thing.lock)
+    assert pte_alloc_map(thing.tables, 0x1000) is not None
+    spin_unlock(thing.lock)
 
 
 def test_what_only_tries_may_be_done_in_atomic_context(thing) -> None:

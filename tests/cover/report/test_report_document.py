@@ -29,6 +29,9 @@ FIELDS = {
     "seconds",
     "trace",
     "ledger",
+    "violations",
+    "assumptions",
+    "warnings",
 }
 STEP = TraceStep(
     0, "A", "exit_mmap > f", "spin_lock", "anon_vma#1", "lock", "", "0", "kernel/rmap.py:120"
@@ -62,6 +65,9 @@ def test_a_clean_result_has_exactly_the_promised_fields():
         "seconds": 0.5,
         "trace": [],
         "ledger": [],
+        "violations": [],
+        "assumptions": [],
+        "warnings": [],
     }
 
 
@@ -87,6 +93,18 @@ def test_a_violation_adds_what_explains_it():
     ] == [("anon_vma#1", 0, 1)]
     assert got["message"] == "below zero"
     assert not got["as_expected"]
+
+
+def test_every_cause_is_there_with_all_that_explains_it():
+    order = Violation("lock-order", "a cycle")
+    got = told(Outcome("refcount-underflow", True, 3, 4, 0.5, (VIOLATION, order)))
+
+    first, second = got["violations"]
+    assert first["kind"] == "refcount-underflow"
+    assert first["title"] == "refcount_t: underflow; use-after-free."
+    for name in ("message", "trace", "accesses", "life", "ledger"):
+        assert first[name] == got[name] or list(first[name]) == got[name]
+    assert (second["kind"], second["message"]) == ("lock-order", "a cycle")
 
 
 def test_an_undetermined_result_says_why():

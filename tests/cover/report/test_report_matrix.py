@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rmaplab.checker.verdict import VERDICTS, Coverage, Outcome, Result, Violation
-from rmaplab.report.matrix import CODES, ranges, render_clean, render_matrix
+from rmaplab.report.matrix import CODES, render_clean, render_matrix
+from rmaplab.report.words import ranges
 
 
 def result(litmus, kernel, got, expected=None, reason="", **more):
@@ -38,6 +39,28 @@ def test_surprises_are_marked_and_told_in_full():
         "\n"
         "2 checks, 1 as expected, 1 not, 0 undetermined\n"
     )
+
+
+def test_a_cell_with_further_causes_is_marked():
+    both = (Violation("leak", "why"), Violation("data-race", "why"))
+    outcome = Outcome("leak", True, 1, 1, 0.5, both)
+
+    text = render_matrix([Result("one", "v3.8", outcome, "leak")])
+
+    assert "one  leak+\n" in text
+    assert "leak = leak   + = and other causes\n" in text
+
+
+def test_clean_verdicts_that_say_nothing_are_told_with_their_kernels():
+    outcome = Outcome("clean", True, 1, 1, 0.5)
+    results = [
+        Result("one", kernel, outcome, "clean", (), ("nothing is freed",)) for kernel in ("a", "b")
+    ]
+
+    assert "Clean, but it says nothing:\n  one: nothing is freed\n    on a, b\n" in render_matrix(
+        results
+    )
+    assert "  warning: nothing is freed\n" in render_clean(results[0])
 
 
 def test_a_bug_that_is_missing_is_a_surprise():

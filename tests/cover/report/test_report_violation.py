@@ -23,8 +23,10 @@ STACK = (Frame("drop_anon_vma", "kernel/ksm.py:7"), Frame("break_cow", "kernel/k
 LAST = TraceStep(
     1, "ksmd", "ksm_do_scan > f", "spin_lock", "anon_vma#1", "lock", "", "", "kernel/rmap.py:3"
 )
-TOUCH = Access(1, "ksmd", "spin_lock", "anon_vma#1", "lock", (), STACK)
-OTHER = Access(0, "A", "load", "anon_vma#1", "lock", (), (Frame("a_reader", "kernel/rmap.py:9"),))
+TOUCH = Access(1, "ksmd", "spin_lock", "anon_vma#1", "lock", (), STACK, "read-write", True)
+OTHER = Access(
+    0, "A", "load", "anon_vma#1", "lock", (), (Frame("a_reader", "kernel/rmap.py:9"),), "read"
+)
 BORN = LifeEvent("allocated", "anon_vma#1", 0, "A", STACK)
 
 
@@ -57,16 +59,32 @@ def ledger(kind, taken, dropped, final):
             "double-free",
             ["BUG: KASAN: double-free in f", "Free of anon_vma#1 by task ksmd on CPU1"],
         ),
-        ("refcount-underflow", ["refcount_t: underflow; use-after-free in f"]),
-        ("leak", ["BUG: memory leak", "unreferenced object anon_vma#1"]),
+        (
+            "refcount-underflow",
+            [
+                "refcount_t: underflow; use-after-free.",
+                "WARNING: CPU: 1 Comm: ksmd at kernel/rmap.py:3 f",
+            ],
+        ),
+        ("leak", ["BUG: memory leak", "unreferenced object anon_vma#1 (struct anon_vma)"]),
         ("deadlock", ["INFO: task hung in a_reader"]),
-        ("bad-unlock", ["WARNING: bad unlock balance detected!"]),
+        (
+            "bad-unlock",
+            [
+                "WARNING: bad unlock balance detected!",
+                "ksmd/CPU1 is trying to release lock (anon_vma#1.lock) at:",
+                " f kernel/rmap.py:3",
+            ],
+        ),
         ("data-race", ["BUG: KCSAN: data-race in a_reader / drop_anon_vma"]),
         ("lock-order", ["WARNING: possible circular locking dependency detected"]),
         ("missed-mapping", ["BUG: rmap: mapping missed in f"]),
         ("wrong-data", ["BUG: rmap: wrong data in f"]),
         ("bug-on", ["kernel BUG at kernel/ksm.py:7!"]),  # where it was raised: STACK's first
-        ("sleep-in-atomic", ["BUG: sleeping function called from invalid context in f"]),
+        (
+            "sleep-in-atomic",
+            ["BUG: sleeping function called from invalid context at kernel/rmap.py:3"],
+        ),
         ("growth", ["BUG: slab growth over the bound"]),
     ],
 )
@@ -92,7 +110,10 @@ def test_what_was_freed_has_not_leaked():
     left = LifeEvent("allocated", "anon_vma#2", 0, "A", ())
     violation = Violation("leak", "", (), (), (BORN, freed, left))
 
-    assert heading(violation) == ["BUG: memory leak", "unreferenced object anon_vma#2"]
+    assert heading(violation) == [
+        "BUG: memory leak",
+        "unreferenced object anon_vma#2 (struct anon_vma)",
+    ]
 
 
 def test_a_result_without_a_violation_has_no_such_report():
@@ -101,14 +122,92 @@ def test_a_result_without_a_violation_has_no_such_report():
 
 
 def test_an_access_names_its_locks_and_its_stack():
-    held = Access(1, "ksmd", "store", "page#1", "mapping", ("A.mm.mmap_sem", "b#1.lock"), STACK)
+    locks = ("A.mm.mmap_sem", "b#1.lock")
+    sites = (Frame("unmerge", "kernel/ksm.py:2"), Frame("", ""))
+    held = Access(1, "ksmd", "store", "page#1", "mapping", locks, STACK, "write", False, sites)
 
     assert report(Violation("data-race", "", (), (held,))).endswith(
-        "Write of page#1.mapping by task ksmd on CPU1 (store):\n"
-        "  holding: A.mm.mmap_sem, b#1.lock\n"
+        "write to page#1.mapping by task ksmd on cpu 1 (store):\n"
         "  drop_anon_vma  kernel/ksm.py:7\n"
         "  break_cow      kernel/ksm.py:9\n"
+        "2 locks held by ksmd/CPU1:\n"
+        " #0: A.mm.mmap_sem, at: unmerge kernel/ksm.py:2\n"
+        " #1: b#1.lock\n"
     )
+
+
+def test_a_marked_side_of_a_race_says_so():
+    lines = report(Violation("data-race", "", (), (OTHER, TOUCH))).splitlines()
+
+    assert "read to anon_vma#1.lock by task A on cpu 0 (load):" in lines
+    assert "read-write (marked) to anon_vma#1.lock by task ksmd on cpu 1 (spin_lock):" in lines
+
+
+def test_a_task_that_waits_for_its_own_lock_recurses():
+    held = ("anon_vma#1.lock",)
+    own = Access(1, "ksmd", "spin_lock", "anon_vma#1", "lock", held, STACK, "", True, STACK[1:])
+
+    lines = report(Violation("deadlock", "", (LAST,), (own,))).splitlines()
+
+    assert lines[0] == "WARNING: possible recursive locking detected"
+    at = lines.index("ksmd/CPU1 is trying to acquire lock:")
+    assert lines[at + 1 : at + 5] == [
+        " anon_vma#1.lock, at: drop_anon_vma kernel/ksm.py:7",
+        "",
+        "but task is already holding lock:",
+        " anon_vma#1.lock, at: break_cow kernel/ksm.py:9",
+    ]
+
+
+def test_a_lock_that_is_held_at_the_end_of_a_call():
+    left = Access(1, "ksmd", "", "", "", ("b#1.lock",), ())
+    message = "the call returns with b#1.lock held"
+
+    assert heading(Violation("bad-unlock", message, (LAST,), (left,))) == [
+        "WARNING: lock held when returning to user space!",
+        "ksmd/CPU1 is leaving the kernel with locks still held!",
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["NULL pointer dereference: no mm", "AttributeError: 'NoneType' object has no attribute"],
+)
+def test_a_null_pointer_is_called_by_its_name(message):
+    assert heading(Violation("bug-on", message, (LAST,), (TOUCH,))) == [
+        "BUG: unable to handle kernel NULL pointer dereference in drop_anon_vma"
+    ]
+
+
+def test_of_a_wrong_end_no_function_is_to_blame():
+    assert heading(Violation("missed-mapping", "", (LAST,))) == ["BUG: rmap: mapping missed"]
+
+
+class TestSeveralCauses:
+    """The nearest in full, the others in a line each; any of them on demand."""
+
+    def result(self):
+        first = Violation("use-after-free", "", (LAST,), (TOUCH,))
+        second = Violation("data-race", "", (LAST, LAST), (OTHER, TOUCH))
+        outcome = Outcome("use-after-free", True, 1, 1, 0.0, (first, second))
+        return Result("a_litmus", "v2.6.36", outcome, None)
+
+    def test_the_others_are_listed_with_their_lengths(self):
+        assert render_violation(self.result()).endswith(
+            "Other causes, the nearest first; --violation N tells one in full:\n"
+            "  2  data-race  2 steps  BUG: KCSAN: data-race in a_reader / drop_anon_vma\n"
+        )
+
+    def test_one_is_told_in_full_by_its_number(self):
+        lines = render_violation(self.result(), number=2).splitlines()
+
+        assert lines[0] == "BUG: KCSAN: data-race in a_reader / drop_anon_vma"
+        assert "verdict: use-after-free, expected clean; this is data-race" in lines
+        assert lines[-1].split()[:4] == ["1", "use-after-free", "1", "step"]
+
+    def test_there_is_no_third(self):
+        with pytest.raises(ValueError, match="2 violations, not 3"):
+            render_violation(self.result(), number=3)
 
 
 @pytest.mark.parametrize(
