@@ -216,12 +216,20 @@ class Before:
         self.anon_vma_unlock(anon_vma)
 
     def page_lock_anon_vma(self) -> AnonVma | None:
-        """In an RCU read-side section."""
+        """In an RCU read-side section: the page's anon_vma with its lock held."""
         anon_vma: AnonVma = self.page.mapping
         if not atomic_read(self.page.mapcount):
             return None
-        self.anon_vma_lock(anon_vma)
+        root = anon_vma.root
+        spin_lock(root.lock)
+        if not self.still_mapped():
+            spin_unlock(root.lock)
+            return None
         return anon_vma
+
+    def still_mapped(self) -> bool:
+        """What page_lock_anon_vma asks under the lock."""
+        return True
 
     def try_to_unmap(self) -> None:
         """Put a migration entry in place of the present one."""
@@ -326,13 +334,9 @@ class Mainline(SeedV2):
 class Fixed(Mainline):
     """page_lock_anon_vma looks again under the lock, and migration takes its reference there."""
 
-    def page_lock_anon_vma(self) -> AnonVma | None:
-        """Look at the count of mappings again under the lock."""
-        anon_vma = super().page_lock_anon_vma()
-        if anon_vma is not None and not atomic_read(self.page.mapcount):
-            self.anon_vma_unlock(anon_vma)
-            return None
-        return anon_vma
+    def still_mapped(self) -> bool:
+        """The last user may have gone since the first look."""
+        return bool(atomic_read(self.page.mapcount))
 
     def migrate(self) -> None:
         """unmap_and_move: the reference is taken under the lock."""
