@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: check test slow docs lock clean .venv
+.PHONY: check test slow bench docs lock clean .venv
 
 check: .venv
 	$(BIN)/rmaplab check root-drops-itself --kernel seed-v2
@@ -17,6 +17,15 @@ test: .venv
 
 slow: .venv
 	$(BIN)/pytest -n 2 tests/slow
+
+# rmaplab beside SPIN (Debian's: apt-get install spin) and Harmony; what is missing is left out.
+bench: .venv build/harmony/installed
+	$(BIN)/python benchmarks/bench.py
+
+build/harmony/installed: benchmarks/peers/harmony/requirements.txt
+	$(PYTHON) -m venv --clear build/harmony
+	build/harmony/bin/pip install --quiet -r $< && touch $@ || \
+		echo 'Harmony could not be installed: going on without it' >&2
 
 .venv: .venv/installed
 

@@ -298,7 +298,7 @@ class Before:
     # What must hold
 
     def check_end(self) -> None:
-        """Nothing is left, and the anon_vmas' memory is as the constructor left it."""
+        """Nothing is left."""
         for cache in (self.anon_vmas, self.chains):
             for left in cache.live():
                 raise KernelStateError("leak", f"{left.name()} is left", left)
