@@ -25,7 +25,7 @@ def render_violation(result: Result, width: int = 100, keep: Keep | None = None)
     """
     violation = result.outcome.violation
     if violation is None:
-        raise ValueError(f"{result.litmus} on {result.kernel} is {result.verdict}: no violation")
+        raise ValueError(f"{result.title} is {result.verdict}: no violation")
     blocks = [
         [*heading(violation), *_context(result, violation)],
         diagram(violation, width, keep),
@@ -40,7 +40,7 @@ def render_diagram(result: Result, width: int = 100, keep: Keep | None = None) -
     """The heading and the diagram alone."""
     violation = result.outcome.violation
     if violation is None:
-        raise ValueError(f"{result.litmus} on {result.kernel} is {result.verdict}: no violation")
+        raise ValueError(f"{result.title} is {result.verdict}: no violation")
     blocks = [[*heading(violation), *_context(result, violation)], diagram(violation, width, keep)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -48,10 +48,10 @@ def render_diagram(result: Result, width: int = 100, keep: Keep | None = None) -
 def _context(result: Result, violation: Violation) -> list[str]:
     lines = [violation.message] if violation.message else []
     wanted = "as expected" if result.as_expected else f"expected {result.expected or 'clean'}"
+    named = [f"litmus: {result.litmus}", f"kernel: {result.kernel}"]
     return [
         *lines,
-        f"litmus: {result.litmus}",
-        f"kernel: {result.kernel}",
+        *([f"protocol: {result.title}"] if result.is_protocol else named),
         f"verdict: {result.verdict}, {wanted}",
     ]
 

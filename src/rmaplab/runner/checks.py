@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
+from rmaplab.checker import protocol
 from rmaplab.checker.check import check
 from rmaplab.checker.options import Options
 from rmaplab.checker.verdict import UNDETERMINED, Outcome, Result, Violation
@@ -27,10 +28,9 @@ from rmaplab.runner.scenario import build
 COLLECT_EVERY = 10
 _DONE = count(1)
 
-#: What every verdict rests on; docs/assumptions.md says more.
+#: What every verdict on a kernel rests on; docs/assumptions.md says more.
 ASSUMPTIONS = (
-    "memory is sequentially consistent",
-    "one access to a field, lock, count, list, tree or page table entry is one step",
+    *protocol.ASSUMPTIONS,
     "one lock guards all page table entries of an address space",
 )
 
