@@ -129,8 +129,9 @@ class Comparison:
 
     scenario: str
     variant: str
-    #: Its seconds, as a part of the best peer's.
+    #: Its seconds, as a part of the best peer's: from start to end, and of CPU time.
     time: float | None
+    cpu: float | None
     #: Its states, as a part of SPIN's: where both went through all of them, not to an error.
     states: float | None
     #: Seconds to the report of the first violation.
@@ -161,6 +162,7 @@ def compare(rows: Sequence[Row]) -> Comparison:
         ours.scenario,
         ours.variant,
         ours.wall_s / min(peer.wall_s for peer in peers) if peers else None,
+        ours.cpu_s / min(peer.cpu_s for peer in peers) if peers else None,
         ours.states / spin.states if spin and ours.verdict == "clean" else None,
         first.wall_s if first else None,
         all((peer.verdict == "clean") == (ours.verdict == "clean") for peer in peers),
@@ -169,11 +171,8 @@ def compare(rows: Sequence[Row]) -> Comparison:
 
 def verdict_of(comparison: Comparison) -> str:
     """A row of the table of ratios."""
-    cells = [
-        f"{comparison.time:8.2f}" if comparison.time is not None else f"{'-':>8}",
-        f"{comparison.states:8.3f}" if comparison.states is not None else f"{'-':>8}",
-        f"{comparison.first:8.2f}" if comparison.first is not None else f"{'-':>8}",
-    ]
+    ratios = (comparison.time, comparison.cpu, comparison.states, comparison.first)
+    cells = [f"{'-':>7}" if ratio is None else f"{ratio:7.3f}" for ratio in ratios]
     missed = ", ".join(comparison.missed)
     return (
         f"{comparison.scenario:2} {comparison.variant:8} {' '.join(cells)}  "
@@ -191,7 +190,8 @@ def main(scenarios: Sequence[str]) -> None:
     groups = [
         configuration(scenario, variant, tools) for scenario in scenarios for variant in VARIANTS
     ]
-    print("\nrmaplab's time / the best peer's, its states / SPIN's, seconds to the first violation")
+    print("\nrmaplab's seconds and CPU seconds / the best peer's, its states / SPIN's")
+    print(f"{'':11} {'wall':>7} {'cpu':>7} {'states':>7} {'first s':>7}  targets")
     for rows in groups:
         print(verdict_of(compare(rows)))
     FILE.parent.mkdir(exist_ok=True)

@@ -3,29 +3,7 @@
 rmaplab protocol examples/entry_cache.py
 """
 
-from rmaplab.protocol import (
-    SLAB_DESTROY_BY_RCU,
-    Protocol,
-    Struct,
-    atomic_dec_and_test,
-    atomic_inc,
-    atomic_inc_not_zero,
-    atomic_set,
-    kmem_cache_alloc,
-    kmem_cache_free,
-    list_add,
-    list_del,
-    list_entry,
-    list_first_entry,
-    list_head,
-    rcu_read_lock,
-    rcu_read_unlock,
-    refcount,
-    spin_lock,
-    spin_unlock,
-    spinlock,
-    value,
-)
+from rmaplab.protocol import *
 
 
 class Entry(Struct):
