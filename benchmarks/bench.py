@@ -89,10 +89,11 @@ def better(rows: Sequence[Row]) -> list[Row]:
 
 def configuration(scenario: str, variant: str, tools: Sequence[str]) -> list[Row]:
     """The rows of one configuration, printed."""
-    wanted = [tool for tool in tools if tool != "rmaplab --first"]
-    rows = better([measure(scenario, variant, tool) for tool in wanted])
-    if any(row.tool == "rmaplab" and row.verdict != "clean" for row in rows):
-        rows.insert(-1, measure(scenario, variant, "rmaplab --first"))
+    rows: list[Row] = []
+    for tool in tools:
+        if tool != "rmaplab --first" or rows[-1].verdict != "clean":
+            rows.append(measure(scenario, variant, tool))
+    rows = better(rows)
     for row in rows:
         print(line(row), flush=True)
     return rows

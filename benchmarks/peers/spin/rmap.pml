@@ -9,6 +9,8 @@
  *   -DVARIANT=3 FIXED     MAINLINE + page_lock_anon_vma re-checks page_mapped under the
  *                         lock + migration takes its reference under page_lock_anon_vma
  *   -DSCEN=1..5           see ../../README.md
+ *   -DFINE                the steps of ../../protocol.py: list_del asks the entry where it is,
+ *                         a free puts the memory on a free list
  */
 #ifndef VARIANT
 #define VARIANT 2
@@ -79,6 +81,14 @@ byte  done;
 #define AVR(x)  assert(av_alive[x] || (rcu & (1<<x)))      /* ditto, type-stable access under RCU */
 #define AVC(x)  assert(avc_alive[x])
 
+#ifdef FINE
+#define ASK(x) d_step { AVC(x) };
+#define PUSH   ; d_step { done = done }
+#else
+#define ASK(x)
+#define PUSH
+#endif
+
 inline LOCK(x)   { d_step { (av_lock[x] == 0 || !av_alive[x]) -> AV(x); av_lock[x] = ME } }
 inline LOCKR(x)  { d_step { (av_lock[x] == 0) -> AVR(x); av_lock[x] = ME } }
 #define UNLOCK_(x) AV(x);  assert(av_lock[x] == ME); av_lock[x] = 0
@@ -126,10 +136,10 @@ inline drop_anon_vma() {
 #endif
 	      if
 	      :: d_step { (de && dlru && dre) -> UNLOCK_(dr); de = 0; dlru = 0; dre = 0 };
-	         d_step { FREE_(da); da = 0 };
-	         d_step { FREE_(dr); DROP_RESET }
+	         d_step { FREE_(da); da = 0 } PUSH;
+	         d_step { FREE_(dr); DROP_RESET } PUSH
 	      :: d_step { (de && !(dlru && dre)) -> UNLOCK_(dr); dr = 0; de = 0; dlru = 0; dre = 0 };
-	         d_step { FREE_(da); DROP_RESET }
+	         d_step { FREE_(da); DROP_RESET } PUSH
 	      :: d_step { !de -> UNLOCK_(dr); DROP_RESET }
 	      fi
 	   fi
@@ -141,7 +151,7 @@ inline anon_vma_unlink() {
 	d_step { AVC(avc); a = avc_av[avc] };
 	d_step { AV(a); r = av_root[a] };
 	LOCK(r);
-	d_step { AV(a); AVC(avc); r = 0; assert(av_head[a] & (1<<avc)); av_head[a] = av_head[a] & ~(1<<avc) };
+	ASK(avc) d_step { AV(a); AVC(avc); r = 0; assert(av_head[a] & (1<<avc)); av_head[a] = av_head[a] & ~(1<<avc) };
 	d_step { AV(a); e = (av_head[a] == 0) };
 	if
 	:: d_step { e -> AV(a); e = (av_ref[a] == 0) };
@@ -151,18 +161,18 @@ inline anon_vma_unlink() {
 	if
 	:: d_step { e -> UNLOCK_(r); e = 0; r = 0 };
 #if VARIANT==BEFORE
-	   d_step { FREE_(a); a = 0 }
+	   d_step { FREE_(a); a = 0 } PUSH
 #elif VARIANT==SEED_V2
 	   d_step { AV(a); da = av_root[a] };
 	   drop_anon_vma();
-	   d_step { FREE_(a); a = 0 }
+	   d_step { FREE_(a); a = 0 } PUSH
 #else
 	   if
 	   :: d_step { av_root[a] != a -> AV(a); da = av_root[a] };
 	      drop_anon_vma()
 	   :: d_step { av_root[a] == a -> AV(a) }
 	   fi;
-	   d_step { FREE_(a); a = 0 }
+	   d_step { FREE_(a); a = 0 } PUSH
 #endif
 	:: d_step { !e -> UNLOCK_(r); r = 0; a = 0 }
 	fi
@@ -172,8 +182,8 @@ inline unlink_anon_vmas(p) {
 	do
 	:: d_step { chain_len[p] > 0 -> avc = chain[p*3 + chain_len[p] - 1] };
 	   anon_vma_unlink();
-	   d_step { AVC(avc); chain_len[p]--; chain[p*3 + chain_len[p]] = 0 };
-	   d_step { AVC(avc); avc_alive[avc] = 0; avc_vma[avc] = 0; avc_av[avc] = 0; avc = 0 }
+	   ASK(avc) d_step { AVC(avc); chain_len[p]--; chain[p*3 + chain_len[p]] = 0 };
+	   d_step { AVC(avc); avc_alive[avc] = 0; avc_vma[avc] = 0; avc_av[avc] = 0; avc = 0 } PUSH
 	:: d_step { chain_len[p] == 0 -> skip } -> break
 	od
 }
