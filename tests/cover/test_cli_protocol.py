@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import refused, rmaplab
+
+from rmaplab.checker.protocol import Protocol, check_protocol
+from rmaplab.checker.verdict import Result
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "entry_cache.py")
 SOURCE = """
@@ -59,6 +63,20 @@ def test_a_limit_that_is_reached_gives_3() -> None:
 
     assert done.exit_code == 3
     assert "EntryCache of entry_cache.py: undetermined (expected clean)" in done.stdout
+
+
+def test_an_interruption_shows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(protocol: type[Protocol], *_: Any, **__: Any) -> Result:
+        if protocol.__name__ == "Careless":
+            raise KeyboardInterrupt
+        return check_protocol(protocol)
+
+    monkeypatch.setattr("rmaplab.checker.protocol.check_protocol", interrupted)
+
+    done = rmaplab("protocol", EXAMPLE)
+
+    assert (done.exit_code, done.stderr) == (130, "interrupted: 1 of 2 checks done\n")
+    assert "EntryCache  .\n" in done.stdout
 
 
 @pytest.mark.parametrize("options", [(), ("--full",), ("--first",)])

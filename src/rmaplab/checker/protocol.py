@@ -37,9 +37,17 @@ class Protocol:
 
     cpus: ClassVar[tuple[str, ...]] = ()
     expect: ClassVar[str] = CLEAN
+    _set_up = False
 
     def __init__(self, machine: TracedMachine) -> None:
         self.machine = machine
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Attributes are for the set-up: a walk that goes back cannot take them back."""
+        if self._set_up:
+            where = f"{type(self).__name__}.{name} is set while the CPUs run"
+            raise KernelStateError("bug-on", f"{where}: what changes has to be a field of a struct")
+        super().__setattr__(name, value)
 
     def setup(self) -> None:
         """Done in order, before anything else."""
@@ -77,6 +85,7 @@ def build(protocol: type[Protocol]) -> Scenario:
     made = protocol(machine)
     with machine.running(0, "setup"):
         _ask(made.setup)
+        made._set_up = True
     machine.observer = None
     flows = tuple(
         Flow(cpu, tuple(Call(names[0], name, getattr(made, name)) for name in names))

@@ -74,6 +74,20 @@ def test_an_access_without_the_lock_is_a_race_and_an_update_is_lost() -> None:
     assert {violation.kind for violation in result.outcome.violations} == {"data-race", "bug-on"}
 
 
+class Counting(Deposits):
+    def deposit(self) -> None:
+        self.times = 1
+
+
+def test_an_attribute_that_is_set_while_the_cpus_run_is_told() -> None:
+    (violation,) = check_protocol(Counting).outcome.violations
+
+    assert violation.kind == "bug-on"
+    assert violation.message == (
+        "Counting.times is set while the CPUs run: what changes has to be a field of a struct"
+    )
+
+
 class Left(Protocol):
     cpus = ("take",)
 
