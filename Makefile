@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: check test slow coverage docs lock clean .venv
+.PHONY: check test slow coverage bench docs lock clean .venv
 
 check: .venv
 	$(BIN)/rmaplab check root-drops-itself --kernel seed-v2
@@ -24,6 +24,15 @@ coverage: .venv
 	$(BIN)/coverage run -m pytest -n 2 tests/cover/kernel tests/cover/history
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python tests/kernel_lines.py
+
+# rmaplab beside SPIN (Debian's: apt-get install spin) and Harmony; what is missing is left out.
+bench: .venv build/harmony/installed
+	$(BIN)/python benchmarks/bench.py
+
+build/harmony/installed: benchmarks/peers/harmony/requirements.txt
+	$(PYTHON) -m venv --clear build/harmony
+	build/harmony/bin/pip install --quiet -r $< && touch $@ || \
+		echo 'Harmony could not be installed: going on without it' >&2
 
 .venv: .venv/installed
 

@@ -82,7 +82,7 @@ def _living(
         raise Wrong("use-after-free")
 
 
-GENTLE = ("load", "lock", "trylock", "unlock", "read", "entry", "empty", "first")
+GENTLE = ("load", "lock", "trylock", "unlock", "read", "entry", "empty", "first", "inc_not_zero")
 
 
 def apply(memory: dict[Any, Any], op: Any, cpu: int, protocol: Protocol) -> Any:

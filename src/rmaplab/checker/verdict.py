@@ -187,7 +187,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """One cell of the matrix: a litmus on a kernel, and what was expected."""
+    """One cell of the matrix: a litmus on a kernel, and what was expected.
+
+    Of a protocol of the user's own `litmus` is its name, and `kernel` its file.
+    """
 
     litmus: str
     kernel: str
@@ -196,6 +199,12 @@ class Result:
     assumptions: tuple[str, ...] = field(default=())
     #: Why the verdict, though clean, may say nothing.
     warnings: tuple[str, ...] = field(default=())
+    is_protocol: bool = False
+
+    @property
+    def title(self) -> str:
+        """What was checked."""
+        return f"{self.litmus} {'of' if self.is_protocol else 'on'} {self.kernel}"
 
     @property
     def verdict(self) -> str:

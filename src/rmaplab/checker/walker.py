@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from rmaplab.checker.findings import Cause, Finding, cause_of
+from rmaplab.checker.findings import Cause, Finding, cause_of, essential
 from rmaplab.checker.options import Limits
 from rmaplab.checker.races import Races
 from rmaplab.checker.reduction import Alone, Futures

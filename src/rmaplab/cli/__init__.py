@@ -11,6 +11,7 @@ from rmaplab import __version__
 from rmaplab.cli.check import check
 from rmaplab.cli.common import EXIT_CLOSED_PIPE, EXIT_INPUT, EXIT_INTERRUPTED
 from rmaplab.cli.kernels import kernels
+from rmaplab.cli.protocol import protocol
 from rmaplab.cli.replay import replay
 from rmaplab.cli.run import run
 from rmaplab.errors import InputError
@@ -51,5 +52,5 @@ def main() -> None:
     """A laboratory for the anonymous reverse map of Linux."""
 
 
-for command in (check, run, replay, kernels):
+for command in (check, run, replay, kernels, protocol):
     main.add_command(command)

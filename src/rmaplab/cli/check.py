@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rmaplab.cli.common import (
-    EXIT_EXPECTED,
     EXIT_INTERRUPTED,
-    EXIT_UNDETERMINED,
-    EXIT_VIOLATION,
     KERNEL_HELP,
     read_config,
 )
+from rmaplab.cli.exploring import exploring
+from rmaplab.cli.printing import DOCUMENTS, print_results, status_of
 from rmaplab.errors import InputError
-
-#: Documents for programs: for anybody's, for kernel CI, for other CI, for code hosts.
-DOCUMENTS = ("json", "ktap", "junit", "sarif")
 
 if TYPE_CHECKING:
     from rmaplab.checker.options import Options
@@ -35,13 +31,7 @@ if TYPE_CHECKING:
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
 @click.option("--violation", "number", type=click.IntRange(1), help="Which cause to tell in full.")
 @click.option("--coverage", is_flag=True, help="Tell which lines of each kernel were reached.")
-@click.option("--first", is_flag=True, help="End at the first violation of a check.")
-@click.option("--full", is_flag=True, help="Walk without reduction.")
-@click.option("--random", type=click.IntRange(1), help="Take N executions with random schedules.")
-@click.option("--pct", type=click.IntRange(1), metavar="D", help="Their schedules are PCT's.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of --random.")
-@click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
-@click.option("--max-seconds", type=click.FloatRange(0.0), default=600.0, show_default=True)
+@exploring
 @click.option("-j", "--jobs", type=click.IntRange(0, 1024), default=0, help="Default: one a core.")
 @click.pass_context
 def check(
@@ -54,41 +44,29 @@ def check(
     diagrams: bool,
     number: int | None,
     coverage: bool,
-    first: bool,
-    full: bool,
-    random: int | None,
-    pct: int | None,
-    seed: int,
-    max_states: int,
-    max_seconds: float,
+    options: Options,
     jobs: int,
 ) -> None:
     """Check every interleaving of LITMUS files (or shipped ones, by name) on kernels.
 
     Without LITMUS: the shipped collection. Without kernels: those that it names.
     """
-    from rmaplab.checker.options import Limits, Options, Sample
-
     checks = _plan(litmus, kernels, read_config(switches))
     if number is not None and len(checks) > 1:
         raise InputError("--violation is of one check: name one LITMUS and one --kernel")
-    if random is None and (pct is not None or seed):
-        raise InputError("--pct and --seed are for --random N: say how many executions")
-    sample = None if random is None else Sample(random, seed, pct or 0)
-    options = Options(Limits(max_states, max_seconds), not full, first, sample)
     if trace is not None and len(checks) > 1:
         raise InputError("--save-trace is for one check: name one LITMUS and one --kernel")
     cover = coverage or (len(checks) == 1 and form == "text")
     results, interrupted = _run(checks, options, jobs, cover)
     if trace is not None:
         _save(trace, checks[0], results, number)
-    _print(results, len(checks), form, diagrams, number)
+    print_results(results, len(checks), form, diagrams, number)
     if coverage and form == "text":
         _print_coverage(checks, results)
     if interrupted:
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
         ctx.exit(EXIT_INTERRUPTED)
-    ctx.exit(_status(results))
+    ctx.exit(status_of(results))
 
 
 def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool]) -> list[Check]:
@@ -146,46 +124,6 @@ def _save(path: str, todo: Check, results: Sequence[Result], number: int | None)
         click.echo(f"nothing is wrong: {path} is not written", err=True)
 
 
-def _print(
-    results: Sequence[Result], planned: int, form: str, diagrams: bool, number: int | None
-) -> None:
-    from rmaplab.report.matrix import render_clean, render_matrix
-    from rmaplab.report.violation import render_diagram, render_violation
-
-    if form in DOCUMENTS:
-        click.echo(_document(results, form), nl=False)
-        return
-    if planned == 1:
-        for result in results:
-            found = len(result.outcome.violations)
-            if number is not None and number > found:
-                raise InputError(f"--violation {number}: there are {found}")
-            text = render_violation(result, number=number or 1) if found else render_clean(result)
-            click.echo(text, nl=False)
-        return
-    if diagrams:
-        for result in _first_failures(results):
-            click.echo(render_diagram(result) + "\n")
-    for result in results:
-        if not result.as_expected and result.outcome.violation is not None:
-            click.echo(render_violation(result) + "\n")
-    if results:
-        click.echo(render_matrix(results), nl=False)
-
-
-def _document(results: Sequence[Result], form: str) -> str:
-    """All results for programs: one document, nothing else on standard output."""
-    from rmaplab.report.document import render_json
-    from rmaplab.report.junit import render_junit
-    from rmaplab.report.ktap import render_ktap
-    from rmaplab.report.sarif import render_sarif
-
-    renderers = {
-        "json": render_json, "ktap": render_ktap, "junit": render_junit, "sarif": render_sarif
-    }  # fmt: skip
-    return renderers[form](results)
-
-
 def _print_coverage(checks: Sequence[Check], results: Sequence[Result]) -> None:
     """What all checks of each kernel reached together."""
     from rmaplab.checker.coverage import merged
@@ -197,20 +135,3 @@ def _print_coverage(checks: Sequence[Check], results: Sequence[Result]) -> None:
         reached = (each for result in own for each in result.outcome.coverage)
         both = merged((*functions_of(kernel.kernel), *reached))
         click.echo("\n" + render_coverage(kernel.name, own, both), nl=False)
-
-
-def _first_failures(results: Sequence[Result]) -> list[Result]:
-    """Of each litmus and kind of failure, the one on the first kernel."""
-    first: dict[tuple[str, str], Result] = {}
-    for result in results:
-        if result.outcome.violation is not None:
-            first.setdefault((result.litmus, result.verdict), result)
-    return list(first.values())
-
-
-def _status(results: Sequence[Result]) -> int:
-    from rmaplab.checker.verdict import UNDETERMINED
-
-    if any(not result.as_expected and result.verdict != UNDETERMINED for result in results):
-        return EXIT_VIOLATION
-    return EXIT_UNDETERMINED if any(r.verdict == UNDETERMINED for r in results) else EXIT_EXPECTED

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
 from rmaplab.history import ASIDE, KERNELS
 from rmaplab.kernel.kernel import Kernel
+from rmaplab.userfile import run_file
 
 
 def find(name: str) -> type[Kernel]:
@@ -61,7 +60,7 @@ def load(path: str | Path, class_name: str) -> type[Kernel]:
 
     LookupError if there is no such file, or no such kernel in it; ImportError if it does not run.
     """
-    module = _run(Path(path))
+    module = run_file(Path(path))
     kernels = [name for name, item in vars(module).items() if _is_own_kernel(item, module)]
     there = f"it has the kernels {', '.join(kernels)}" if kernels else "it has no kernel at all"
     found = getattr(module, class_name, None)
@@ -77,21 +76,3 @@ def _is_own_kernel(item: object, module: ModuleType) -> bool:
     """Whether a name of a module is a kernel written there, not one imported."""
     own = getattr(item, "__module__", "") == module.__name__
     return own and isinstance(item, type) and issubclass(item, Kernel)
-
-
-def _run(path: Path) -> ModuleType:
-    """The file as a module."""
-    if not path.is_file():
-        raise LookupError(f"there is no file {path}")
-    name = f"rmaplab_user_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise LookupError(f"{path} is not a Python file: its name should end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise ImportError(f"{path} does not run: {type(error).__name__}: {error}") from error
-    return module

@@ -166,9 +166,11 @@ class TracedAtomic(Part, Atomic):
 
     def add_unless(self, amount: int, unless: int) -> bool:
         """Add unless it is a certain value."""
-        name = "atomic_inc_not_zero" if (amount, unless) == (1, 0) else "atomic_add_unless"
+        not_zero = (amount, unless) == (1, 0)
+        name = "atomic_inc_not_zero" if not_zero else "atomic_add_unless"
         least = self.machine.least(self.declared.least)
-        return bool(self.act(name, rules.atomic_add_unless, amount, unless, least))
+        # How an RCU reader asks whether an object is still there: of a freed one the count is 0.
+        return bool(self.act(name, rules.atomic_add_unless, amount, unless, least, gentle=not_zero))
 
     def exchange_if(self, old: int, new: int) -> bool:
         """Store a value in place of another."""

@@ -42,7 +42,7 @@ def render_matrix(results: Sequence[Result]) -> str:
 def render_clean(result: Result) -> str:
     """What was covered, and what the verdict rests on: a pass must mean something."""
     outcome = result.outcome
-    lines = [f"{result.litmus} on {result.kernel}: {result.verdict}{_wanted(result)}"]
+    lines = [f"{result.title}: {result.verdict}{_wanted(result)}"]
     if outcome.reason:
         lines.append(f"  {outcome.reason}")
     lines.append(f"  {_extent(outcome)}, {outcome.seconds:.2f} s")

@@ -55,7 +55,7 @@ def _invocation(results: Sequence[Result]) -> Object:
 
 
 def _where(result: Result) -> str:
-    return f"{result.litmus} on {result.kernel}"
+    return result.title
 
 
 def _level(result: Result, violation: Violation) -> str:

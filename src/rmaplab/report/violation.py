@@ -57,9 +57,7 @@ def _violation(result: Result, number: int) -> Violation:
     found = result.outcome.violations
     if not 1 <= number <= len(found):
         count = plural(len(found), "violation") if found else "no violation"
-        raise ValueError(
-            f"{result.litmus} on {result.kernel} is {result.verdict}: {count}, not {number}"
-        )
+        raise ValueError(f"{result.title} is {result.verdict}: {count}, not {number}")
     return found[number - 1]
 
 
@@ -90,10 +88,10 @@ def _context(result: Result, violation: Violation) -> list[str]:
     lines = [violation.message] if violation.message else []
     wanted = "as expected" if result.as_expected else f"expected {result.expected or 'clean'}"
     others = f"; this is {violation.kind}" if violation.kind != result.verdict else ""
+    named = [f"litmus: {result.litmus}", f"kernel: {result.kernel}"]
     return [
         *lines,
-        f"litmus: {result.litmus}",
-        f"kernel: {result.kernel}",
+        *([f"protocol: {result.title}"] if result.is_protocol else named),
         f"verdict: {result.verdict}, {wanted}{others}",
     ]
 

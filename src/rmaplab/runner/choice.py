@@ -44,6 +44,8 @@ def find_kernel(name: str) -> NamedKernel:
 
 def find_litmus(name: str) -> Litmus:
     """A litmus by its file, or by its name in the shipped collection."""
+    if name.partition(":")[0].endswith(".py"):
+        raise InputError(f"{name} is Python: is it a protocol? Write `rmaplab protocol {name}`")
     if os.path.sep in name or name.endswith((".litmus", ".json")) or os.path.exists(name):
         return read_file(name)
     known = {litmus.name: litmus for litmus in shipped()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from rmaplab.checker import protocol
 from rmaplab.checker.verdict import CLEAN, VIOLATIONS, Outcome
 from rmaplab.litmus.model import Litmus, Step
 from rmaplab.runner.scenario import config_of, every_step
 
-#: What every verdict rests on; docs/assumptions.md says more.
+#: What every verdict on a kernel rests on; docs/assumptions.md says more.
 ALWAYS = (
-    "memory is sequentially consistent, and nothing interrupts a CPU",
-    "one access to a field, lock, count, list, tree or page table entry is one step",
+    *protocol.ASSUMPTIONS,
     "one lock guards all page table entries of an address space",
 )
 
