@@ -201,8 +201,6 @@ class TestOnesOwnKernel:
         [
             ("Raises", "AttributeError: ", 12),
             ("Asserts", "AssertionError: there is one", 16),
-            ("FollowsNull", "NULL pointer dereference: ->count at ", 36),
-            ("StoresThroughNull", "NULL pointer dereference: ->count at ", 40),
         ],
     )
     def test_one_that_raises_is_a_bug_with_its_place(
@@ -212,6 +210,18 @@ class TestOnesOwnKernel:
 
         assert done.exit_code == 1
         assert done.stdout.startswith(f"kernel BUG at mypatch.py:{line}!\n{error}")
+        assert "verdict: bug-on, expected clean" in done.stdout
+
+    @pytest.mark.parametrize(("name", "line"), [("FollowsNull", 36), ("StoresThroughNull", 40)])
+    def test_one_that_goes_through_null_is_a_null_pointer_dereference(
+        self, patch: str, name: str, line: int
+    ) -> None:
+        done = rmaplab("check", "root-drops-itself", "--kernel", f"{patch}:{name}")
+
+        assert done.exit_code == 1
+        heading, message, *_ = done.stdout.splitlines()
+        assert heading.startswith("BUG: unable to handle kernel NULL pointer dereference in ")
+        assert message == f"NULL pointer dereference: ->count at mypatch.py:{line}"
         assert "verdict: bug-on, expected clean" in done.stdout
 
     @pytest.mark.parametrize(("name", "line"), [("RaisesEarly", 20), ("RaisesAtBoot", 24)])

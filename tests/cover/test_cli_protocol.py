@@ -34,7 +34,7 @@ def test_all_protocols_of_a_file_make_a_matrix() -> None:
 
     assert done.exit_code == 0
     assert done.stdout.startswith("            entry_cache.py\n")
-    assert "EntryCache  .\nCareless    uaf\n" in done.stdout
+    assert "EntryCache  .\nCareless    uaf+\n" in done.stdout
 
 
 def test_one_protocol_is_reported_in_full() -> None:
