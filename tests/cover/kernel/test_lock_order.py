@@ -55,7 +55,7 @@ setup
 """)
 
 
-@pytest.mark.parametrize("kernel", [name for name in KERNELS if name != "before-ea90002b0fa7"])
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_locks_are_taken_in_the_order_of_the_source(kernel: str) -> None:
     scenario = build(EVERYTHING, KERNELS[kernel])
 
