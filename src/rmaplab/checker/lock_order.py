@@ -82,7 +82,7 @@ def inversions(tables: Tables) -> Iterator[Violation]:
 
 def _takings(tables: Tables) -> Iterator[Taking]:
     """What the set-up took, then what the local states are about to; each kind once."""
-    yield from _of_setup(tables.scenario)
+    yield from taken_in_setup(tables.scenario)
     known: set[tuple[Any, ...]] = set()
     for column, nodes in enumerate(tables.tries.nodes):
         calls = tables.scenario.flows[column].calls
@@ -119,7 +119,8 @@ def taken_at(node: Node, lock: Any) -> Stack:
     return ()
 
 
-def _of_setup(scenario: Scenario) -> Iterator[Taking]:
+def taken_in_setup(scenario: Scenario) -> Iterator[Taking]:
+    """Each lock that the set-up waited for, with those held then."""
     taken: dict[Any, Stack] = {}
     for event in scenario.setup:
         if event.action in BLOCKING:

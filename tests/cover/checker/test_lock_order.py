@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from typing import Any
 
 import pytest
 from bodies import taking
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker.check import check
@@ -144,6 +147,32 @@ class TestLongerCycles:
         outcome = outcome_of(Protocol(both, locks=("a", "b", "c", "d")))
 
         assert len(outcome.violations) == 2
+
+
+ORDERS = st.lists(
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True), min_size=1, max_size=5
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(orders=ORDERS)
+def test_there_is_a_cycle_where_the_closure_of_all_pairs_has_one(orders: list[list[str]]) -> None:
+    pairs = {pair for order in orders for pair in combinations([f"g.{name}" for name in order], 2)}
+    closure = set(pairs)
+    for middle, begin, end in product(["g.a", "g.b", "g.c", "g.d"], repeat=3):
+        if (begin, middle) in closure and (middle, end) in closure:
+            closure.add((begin, end))
+
+    outcome = outcome_of(
+        Protocol(in_order(*(taking(*order) for order in orders)), locks=tuple("abcd"))
+    )
+
+    assert bool(outcome.violations) == any(begin == end for begin, end in closure)
+    told = [edge for cycle in chains(outcome) for edge in cycle]
+    assert set(told) <= pairs
+    assert len(told) == len(set(told))
+    for cycle in chains(outcome):
+        assert [wanted for _, wanted in cycle] == [held for held, _ in cycle[1:] + cycle[:1]]
 
 
 class TestKindsOfLocks:
