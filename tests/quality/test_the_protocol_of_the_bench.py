@@ -13,6 +13,7 @@ from rmaplab.checker.options import Options
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import anon_vma
 import protocol
 
 #: Steps of the shortest counterexample after the set-up, by a breadth-first search of SPIN.
@@ -55,11 +56,11 @@ def test_the_seed_underflows_where_nothing_else_goes_wrong() -> None:
 def test_what_is_never_dropped_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant, so that a clean verdict means something: what a fork took stays."""
 
-    class NeverDropped(protocol.Mainline):
-        def put_root(self, anon_vma: protocol.AnonVma) -> None:
+    class NeverDropped(anon_vma.Mainline):
+        def put_root(self, _: anon_vma.AnonVma) -> None:
             pass
 
-    monkeypatch.setitem(protocol.VARIANTS, "MUTANT", NeverDropped)
+    monkeypatch.setitem(anon_vma.VARIANTS, "MUTANT", NeverDropped)
 
     outcome = check(protocol.build("S1", "MUTANT"), Options(first=True))
 
