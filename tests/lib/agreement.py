@@ -5,8 +5,10 @@ from __future__ import annotations
 from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
+from rmaplab.checker.native.search import NativeSearch
 from rmaplab.checker.options import Limits
-from rmaplab.checker.walker import Walk, Walker
+from rmaplab.checker.trace import replay
+from rmaplab.checker.walker import Walk, Walker, never
 
 LIMITS = Limits()
 
@@ -64,3 +66,32 @@ def hold_to_full_walk(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
     assert (reduced.race is None) == (full.race is None)
     assert reduced.states <= full.states
     return reduced, full
+
+
+def natively(walker: Walker, limits: Limits = LIMITS) -> Walk:
+    """The full walk in compiled code, for every cause."""
+    return NativeSearch(walker, False, limits, None, never).run()
+
+
+def hold_native_walk(walker: Walker, limits: Limits = LIMITS) -> tuple[Walk, Walk]:
+    """The walk in compiled code, with cold tables and warm, is the one in plain Python."""
+    native = natively(walker, limits)
+    again = natively(walker, limits)
+    python = walker.walk(False, limits, None, never)
+    if not (native.limit or python.limit):
+        assert numbers(walker, native) == numbers(walker, again) == numbers(walker, python)
+    return native, python
+
+
+def numbers(walker: Walker, walk: Walk) -> object:
+    """All that a full walk gives, but for which of the nearest ways it names."""
+    for finding in walk.findings.values():
+        seen = replay(walker.tables, finding.path)
+        assert seen is not None, "a finding's way cannot be walked"
+        if seen.fault is not None:
+            assert seen.fault.kind == finding.fault.kind
+        else:
+            assert finding.pending or finding.at_end
+    causes = {cause: len(finding.path) for cause, finding in walk.findings.items()}
+    ends = {end.rstrip("\0") for end in walk.terminals}
+    return walk.states, walk.transitions, walk.depth, causes, ends

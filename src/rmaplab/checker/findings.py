@@ -36,9 +36,10 @@ def cause_of(fault: KernelStateError, nodes: tuple[Node, ...]) -> Cause:
     if not nodes:
         subject = fault.subject
         return fault.kind, type(subject).__name__ if subject is not None else fault.message
-    return fault.kind, *sorted(_line(node) for node in nodes)
+    return fault.kind, *sorted(line_of(node) for node in nodes)
 
 
-def _line(node: Node) -> str:
+def line_of(node: Node) -> str:
+    """The line of kernel code in which a flow is."""
     frames = kernel_frames(node.stack)
     return frames[0].source if frames else ""

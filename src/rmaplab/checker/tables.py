@@ -55,9 +55,9 @@ class Tables:
 
     # States
 
-    def start(self) -> str:
-        """The state in which every walk begins."""
-        self.width = self.columns + len(self.varying) + 64
+    def start(self, room: int = 64) -> str:
+        """The state in which every walk begins; so many more cells may begin to vary."""
+        self.width = self.columns + len(self.varying) + room
         roots = [self.tries.root(column, 0).number for column in range(self.columns)]
         return "".join(map(chr, roots)).ljust(self.width, "\0")
 
@@ -135,7 +135,7 @@ class Tables:
 
     def check_end(self, state: str) -> KernelStateError | None:
         """What is wrong with a state in which all have finished."""
-        memory = state[self.columns :]
+        memory = state[self.columns :].rstrip("\0")
         if memory not in self._checked:
             self._checked[memory] = self._look(state)
         return self._checked[memory]

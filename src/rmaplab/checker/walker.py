@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rmaplab.checker.findings import Cause, Finding, cause_of
+from rmaplab.checker.native.ready import COMPILER
 from rmaplab.checker.options import Limits
 from rmaplab.checker.races import Races
 from rmaplab.checker.reduction import Alone, Futures
@@ -16,6 +17,9 @@ from rmaplab.machine.faults import KernelStateError
 
 #: Local states of a flow that a state, a string with a character for each flow, has room for.
 LOCAL_STATES = 1_000_000
+
+#: States from which on compiled code is worth the half second that loading it takes.
+NATIVE_FROM = 50_000
 
 #: States expanded between two looks at the limits.
 LOOK_EVERY = 2_000
@@ -63,8 +67,9 @@ def never(walk: Walk) -> bool:
 class Walker:
     """Walks from the start, level by level, as often as asked; what the tables learn stays."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, native_from: int = NATIVE_FROM) -> None:
         self.tables = tables
+        self.native_from = native_from
         self.futures = Futures(tables.tries)
 
     def walk(
@@ -74,15 +79,27 @@ class Walker:
         progress: Progress | None = None,
         enough: Enough = at_first,
     ) -> Walk:
-        """Walk once from the start, until `enough` or a limit."""
+        """Walk once from the start, until `enough` or a limit.
+
+        A walk that outgrows plain Python begins anew in compiled code, once there is some.
+        """
         while True:
             try:
-                return _Search(self, reduce, limits, progress, enough).run()
+                search = Search(self, reduce, limits, progress, enough)
+                walk = search.run()
+                return self._natively(search) if search.outgrown else walk
             except WidthExceededError:
                 continue
 
+    def _natively(self, search: Search) -> Walk:
+        from rmaplab.checker.native.search import NativeSearch
 
-class _Search:
+        again = NativeSearch(self, search.reduce, search.limits, search.progress, search.enough)
+        again.end = search.end
+        return again.run()
+
+
+class Search:
     """One walk: its frontier, and where each state was first reached from."""
 
     def __init__(
@@ -94,11 +111,13 @@ class _Search:
         enough: Enough,
     ) -> None:
         self.tables = walker.tables
+        self.native_from = walker.native_from
         self.reduce = reduce
         self.limits = limits
         self.progress = progress
         self.enough = enough
         self.ended = False
+        self.outgrown = False
         self.result = Walk()
         self.end = time.monotonic() + limits.seconds
         self.origin: dict[str, tuple[str, int] | None] = {}
@@ -114,8 +133,11 @@ class _Search:
         while level:
             self._levels(level)
             level = self.alone.no_longer() if self.reduce and not self.ended else []
-        self.result.states = len(self.origin)
+        self.result.states = self._stored()
         return self.result
+
+    def _stored(self) -> int:
+        return len(self.origin)
 
     def _levels(self, level: list[str]) -> None:
         while level and not self.ended:
@@ -125,24 +147,36 @@ class _Search:
                 if self.ended:
                     break
                 if number % LOOK_EVERY == LOOK_EVERY - 1:
-                    self._look_at_limits(following)
+                    self._look_at_limits(len(following))
             self.result.depth += 1
-            self._look_at_limits(following)
+            self._look_at_limits(len(following))
             level = following
 
-    def _look_at_limits(self, following: list[str]) -> None:
+    def _look_at_limits(self, queued: int) -> None:
         limit = ""
-        if len(self.origin) > self.limits.states:
+        if self._stored() > self.limits.states:
             limit = f"more than {self.limits.states} states"
         if time.monotonic() > self.end:
             limit = f"more than {self.limits.seconds:.0f} s"
         if any(len(nodes) > LOCAL_STATES for nodes in self.tables.tries.nodes):
             limit = f"more than {LOCAL_STATES} local states of one CPU"
         if limit:
-            self.result.limit, self.ended = limit, True
+            self.result.limit, self.ended = limit + self._but_for(), True
+        elif self._outgrows():
+            self.outgrown = self.ended = True
         if self.progress is not None:
             result = self.result
-            self.progress(len(self.origin), result.transitions, len(following), result.depth)
+            self.progress(self._stored(), result.transitions, queued, result.depth)
+
+    def _outgrows(self) -> bool:
+        """Whether compiled code is to take over."""
+        if self.reduce or self._stored() < self.native_from:
+            return False
+        return COMPILER.ready()
+
+    def _but_for(self) -> str:
+        """Why the walk was not faster."""
+        return f" ({COMPILER.missing})" if COMPILER.missing else ""
 
     def _expand(self, state: str, following: list[str]) -> None:
         nodes = self.tables.runnable(state)
@@ -179,8 +213,7 @@ class _Search:
         after, fault = stepped
         self.result.transitions += 1
         if fault is not None:
-            child = self.tables.node(after, node.column)
-            self._found(state, fault, (child if child.fault is fault else node,), node.column)
+            self._wrong_step(state, node, after, fault)
             return False
         if after not in self.origin:
             self.origin[after] = (state, node.column)
@@ -209,6 +242,10 @@ class _Search:
             finding = Finding(fault, path, tuple(node.column for node in nodes), at_end=not nodes)
         self.result.findings[cause] = finding
         self.ended = self.ended or self.enough(self.result)
+
+    def _wrong_step(self, state: str, node: Node, after: str, fault: KernelStateError) -> None:
+        child = self.tables.node(after, node.column)
+        self._found(state, fault, (child if child.fault is fault else node,), node.column)
 
     def _path(self, state: str) -> tuple[int, ...]:
         columns = []
@@ -243,8 +280,11 @@ class _Search:
 
     def _look_for_races(self, state: str, nodes: list[Node]) -> None:
         for pair in self.races.found(nodes):
-            action = pair[0].action
-            assert action is not None
-            message = f"unlocked accesses to {action.label()}"
-            fault = KernelStateError("data-race", message, action.ref, action.field)
-            self._found(state, fault, pair)
+            self._race(state, pair)
+
+    def _race(self, state: str, pair: tuple[Node, Node]) -> None:
+        action = pair[0].action
+        assert action is not None
+        message = f"unlocked accesses to {action.label()}"
+        fault = KernelStateError("data-race", message, action.ref, action.field)
+        self._found(state, fault, pair)
