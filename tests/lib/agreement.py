@@ -6,7 +6,7 @@ from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
 from rmaplab.checker.native.search import NativeSearch
-from rmaplab.checker.options import Limits
+from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.trace import replay
 from rmaplab.checker.walker import Walk, Walker, never
 
@@ -68,18 +68,23 @@ def hold_to_full_walk(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
     return reduced, full
 
 
-def natively(walker: Walker, limits: Limits = LIMITS) -> Walk:
+def natively(walker: Walker, limits: Limits = LIMITS, native: Native | None = None) -> Walk:
     """The full walk in compiled code, for every cause."""
+    walker.native = native or Native()
     return NativeSearch(walker, False, limits, None, never).run()
 
 
 def hold_native_walk(walker: Walker, limits: Limits = LIMITS) -> tuple[Walk, Walk]:
-    """The walk in compiled code, with cold tables and warm, is the one in plain Python."""
+    """The walk in compiled code is the one in plain Python.
+
+    With cold tables and warm, with fingerprints and whole states, on two cores and one.
+    """
     native = natively(walker, limits)
-    again = natively(walker, limits)
+    exact = natively(walker, limits, Native(exact=True, cores=1))
+    walker.native = Native(start=limits.states + 1)
     python = walker.walk(False, limits, None, never)
     if not (native.limit or python.limit):
-        assert numbers(walker, native) == numbers(walker, again) == numbers(walker, python)
+        assert numbers(walker, native) == numbers(walker, exact) == numbers(walker, python)
     return native, python
 
 

@@ -61,7 +61,7 @@ def check(
     scenario.machine.freeze()
     lines = Lines() if cover else None
     tables = Tables(scenario, lines)
-    walker = Walker(tables)
+    walker = Walker(tables, options.native)
     walk = walker.walk(reduce, options.limits, progress, at_first if first else never)
     found = walk.findings
     if found and reduce:
@@ -77,6 +77,7 @@ def check(
         seconds=time.monotonic() - begin,
         violations=violations,
         reason=walk.limit,
+        omission=walk.omission,
         coverage=lines.coverage() if lines is not None else (),
     )
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rmaplab.checker.findings import Cause, Finding, cause_of
+from rmaplab.checker.memory import resident
 from rmaplab.checker.native.ready import COMPILER
-from rmaplab.checker.options import Limits
+from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.races import Races
 from rmaplab.checker.reduction import Alone, Futures
 from rmaplab.checker.tables import Tables, WidthExceededError
@@ -17,9 +18,6 @@ from rmaplab.machine.faults import KernelStateError
 
 #: Local states of a flow that a state, a string with a character for each flow, has room for.
 LOCAL_STATES = 1_000_000
-
-#: States from which on compiled code is worth the half second that loading it takes.
-NATIVE_FROM = 50_000
 
 #: States expanded between two looks at the limits.
 LOOK_EVERY = 2_000
@@ -34,6 +32,8 @@ class Walk:
     depth: int = 0
     findings: dict[Cause, Finding] = field(default_factory=dict)
     limit: str = ""
+    #: How probable it is, at most, that a state was taken for another one.
+    omission: float = 0.0
     terminals: set[str] = field(default_factory=set)
 
     @property
@@ -47,8 +47,9 @@ class Walk:
         return next((each for each in self.findings.values() if each.is_race), None)
 
 
-#: Told now and then: states, transitions, frontier, depth.
-Progress = Callable[[int, int, int, int], None]
+#: Told now and then: states, transitions, frontier, depth, bytes of memory, and how many states
+#: there may be in all, 0 while nothing can be said.
+Progress = Callable[[int, int, int, int, int, int], None]
 
 #: Asked after each new finding: whether the walk may end.
 Enough = Callable[[Walk], bool]
@@ -67,9 +68,9 @@ def never(walk: Walk) -> bool:
 class Walker:
     """Walks from the start, level by level, as often as asked; what the tables learn stays."""
 
-    def __init__(self, tables: Tables, native_from: int = NATIVE_FROM) -> None:
+    def __init__(self, tables: Tables, native: Native | None = None) -> None:
         self.tables = tables
-        self.native_from = native_from
+        self.native = native or Native()
         self.futures = Futures(tables.tries)
 
     def walk(
@@ -99,6 +100,25 @@ class Walker:
         return again.run()
 
 
+class Expected:
+    """How many states there may be in all: as many after the largest level as before it.
+
+    Said only when levels have become clearly smaller again.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._largest = 0
+        self._half = 0
+
+    def level(self, size: int, stored: int) -> None:
+        """Take note of a level that was found."""
+        if size > self._largest:
+            self._largest, self._half = size, stored
+        falling = size < 0.8 * self._largest
+        self.total = max(2 * self._half, stored) if falling else 0
+
+
 class Search:
     """One walk: its frontier, and where each state was first reached from."""
 
@@ -111,13 +131,14 @@ class Search:
         enough: Enough,
     ) -> None:
         self.tables = walker.tables
-        self.native_from = walker.native_from
+        self.native = walker.native
         self.reduce = reduce
         self.limits = limits
         self.progress = progress
         self.enough = enough
         self.ended = False
         self.outgrown = False
+        self.expected = Expected()
         self.result = Walk()
         self.end = time.monotonic() + limits.seconds
         self.origin: dict[str, tuple[str, int] | None] = {}
@@ -149,6 +170,7 @@ class Search:
                 if number % LOOK_EVERY == LOOK_EVERY - 1:
                     self._look_at_limits(len(following))
             self.result.depth += 1
+            self.expected.level(len(following), self._stored())
             self._look_at_limits(len(following))
             level = following
 
@@ -158,6 +180,9 @@ class Search:
             limit = f"more than {self.limits.states} states"
         if time.monotonic() > self.end:
             limit = f"more than {self.limits.seconds:.0f} s"
+        memory = self._memory()
+        if memory > self.limits.memory << 20:
+            limit = f"more than {self.limits.memory} MiB of memory"
         if any(len(nodes) > LOCAL_STATES for nodes in self.tables.tries.nodes):
             limit = f"more than {LOCAL_STATES} local states of one CPU"
         if limit:
@@ -166,11 +191,15 @@ class Search:
             self.outgrown = self.ended = True
         if self.progress is not None:
             result = self.result
-            self.progress(self._stored(), result.transitions, queued, result.depth)
+            stored, expected = self._stored(), self.expected.total
+            self.progress(stored, result.transitions, queued, result.depth, memory, expected)
+
+    def _memory(self) -> int:
+        return resident()
 
     def _outgrows(self) -> bool:
         """Whether compiled code is to take over."""
-        if self.reduce or self._stored() < self.native_from:
+        if self.reduce or self._stored() < self.native.start:
             return False
         return COMPILER.ready()
 

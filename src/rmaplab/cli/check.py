@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 @click.option("--full", is_flag=True, help="Walk without reduction.")
 @click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
 @click.option("--max-seconds", type=click.FloatRange(0.0), default=600.0, show_default=True)
+@click.option("--max-memory", type=click.IntRange(1), default=4096, show_default=True, help="MiB.")
+@click.option("--exact", is_flag=True, help="Keep whole states, however many: no fingerprints.")
+@click.option(
+    "--cores", type=click.IntRange(1, 2), help="For each long walk. Default: as jobs leave."
+)
 @click.option("-j", "--jobs", type=click.IntRange(0, 1024), default=0, help="Default: one a core.")
 @click.pass_context
 def check(
@@ -45,22 +50,34 @@ def check(
     full: bool,
     max_states: int,
     max_seconds: float,
+    max_memory: int,
+    exact: bool,
+    cores: int | None,
     jobs: int,
 ) -> None:
     """Check every interleaving of LITMUS files (or shipped ones, by name) on kernels.
 
     Without LITMUS: the shipped collection. Without kernels: those that it names.
     """
-    from rmaplab.checker.options import Limits, Options
+    from rmaplab.checker.options import Limits, Native, Options
 
     checks = _plan(litmus, kernels, read_config(switches))
-    options = Options(Limits(max_states, max_seconds), not full, first)
+    native = Native(exact=exact, cores=cores or _cores_left(jobs, len(checks)))
+    options = Options(Limits(max_states, max_seconds, max_memory), not full, first, native)
     results, interrupted = _run(checks, options, jobs)
     _print(results, len(checks), form, diagrams)
     if interrupted:
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
         ctx.exit(EXIT_INTERRUPTED)
     ctx.exit(_status(results))
+
+
+def _cores_left(jobs: int, checks: int) -> int:
+    """The cores that each walk may use beside the others."""
+    import os
+
+    available = os.cpu_count() or 1
+    return min(2, max(1, available // min(jobs or available, checks)))
 
 
 def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool]) -> list[Check]:

@@ -49,6 +49,11 @@ def render_clean(result: Result) -> str:
         f"  {extent}: {plural(outcome.states, 'state')}, "
         f"{plural(outcome.transitions, 'transition')}, {outcome.seconds:.2f} s"
     )
+    if outcome.omission:
+        lines.append(
+            f"  kept as 64-bit fingerprints: with probability {outcome.omission:.0e} at most, "
+            "a state was missed (--exact: never)"
+        )
     lines += _covered(outcome.coverage)
     if result.assumptions:
         lines += ["  assuming that", *(f"    {each}" for each in result.assumptions)]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from agreement import hold_native_walk
+import sys
+
+import pytest
+from agreement import hold_native_walk, natively
 from brute import enumerate_all
 from hypothesis import HealthCheck, example, given, settings
 from protocols import Bench, Protocol, Turn, flows
 from random_protocols import protocols
 
+from rmaplab.checker import walker as walker_module
+from rmaplab.checker.native.ready import COMPILER, Compiler
+from rmaplab.checker.options import Limits, Native
 from rmaplab.machine import BUG_ON
 
 
@@ -68,3 +74,51 @@ def test_the_native_walk_is_the_plain_one(protocol: Protocol) -> None:
         assert native.finding is not None
         assert len(native.finding.path) == answer.length()
         assert {each.fault.kind for each in native.findings.values()} >= set(answer.nearest)
+
+
+def test_fingerprints_tell_how_probable_an_omission_is() -> None:
+    walker = Bench(WIDE).walker()
+
+    walk = natively(walker)
+
+    assert walk.omission == walk.states**2 / 2**65
+    assert natively(walker, native=Native(exact=True)).omission == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(states=100), "more than 100 states"),
+        (Limits(seconds=0.0), "more than 0 s"),
+        (Limits(memory=1), "more than 1 MiB of memory"),
+    ],
+)
+def test_a_limit_ends_the_walk(limits: Limits, reason: str) -> None:
+    assert natively(Bench(WIDE).walker(), limits).limit == reason
+    assert Bench(WIDE).walk(limits=limits).limit == reason
+
+
+def test_a_walk_that_outgrows_plain_python_goes_on_in_compiled_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(COMPILER, "ready", lambda: True)
+    walker = Bench(WIDE).walker()
+    walker.native = Native(start=100)
+
+    assert walker.walk(False, Limits()).omission
+    assert not Bench(WIDE).walk().omission
+
+
+def test_without_compiled_code_plain_python_goes_on_and_a_limit_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    monkeypatch.setattr(walker_module, "COMPILER", Compiler())
+    walker = Bench(WIDE).walker()
+    walker.native = Native(start=100)
+
+    whole = walker.walk(False, Limits())
+    limited = walker.walk(False, Limits(states=500))
+
+    assert (whole.states, whole.omission) == (Bench(WIDE).walk().states, 0)
+    assert limited.limit.startswith("more than 500 states (numba cannot be imported: ")

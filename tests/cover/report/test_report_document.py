@@ -27,6 +27,7 @@ FIELDS = {
     "states",
     "transitions",
     "seconds",
+    "omission",
     "trace",
     "ledger",
 }
@@ -60,6 +61,7 @@ def test_a_clean_result_has_exactly_the_promised_fields():
         "states": 3,
         "transitions": 4,
         "seconds": 0.5,
+        "omission": 0.0,
         "trace": [],
         "ledger": [],
     }

@@ -12,9 +12,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from rmaplab.checker.native.ready import folder
+
+config.CACHE_DIR = str(folder())
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -264,6 +268,15 @@ def write(
     rows[row, at] |= child << shift
 
 
+@inner
+def same(rows: Any, row: Any, other: int) -> Any:
+    """Whether two rows are the same."""
+    word = 0
+    while word < rows.shape[1] and rows[row, word] == rows[other, word]:
+        word += 1
+    return word == rows.shape[1]
+
+
 @entry
 def take_in(
     rules: Rules,
@@ -279,56 +292,76 @@ def take_in(
     stored: int,
     following: Any,
     queued: int,
+    exact: bool,
 ) -> tuple[int, int]:
-    """Keep those successors of a side whose fingerprints are new: how many are stored and queued.
+    """Keep those successors of a side that are new: how many are stored and queued then.
 
     They come from `states` of a half, whose places in its log begin at `first`.
-    An origin in a log is the place in a log, its half, and the flow that moved.
+    The table holds fingerprints; or, if exact, places in `following`, counted from 1, where whole
+    states are then compared. An origin in a log is the place in a log, its half, and the flow.
     """
     homes = np.uint64(64 - bits)
     for number in range(made):
         if number + AHEAD < made:
             prefetch(table, np.int64(out[side, number + AHEAD, 0] >> homes))
         fingerprint = out[side, number, 0]
-        key = fingerprint | np.uint64(1)  # never 0; within a half the lowest bit tells nothing
+        state: Any = np.int64(out[side, number, 1] >> np.uint64(6))
+        column = out[side, number, 1] & np.uint64(63)
         slot = fingerprint >> homes
-        while table[slot] != 0 and table[slot] != key:
-            slot += np.uint64(1)
-        if table[slot] == 0:
-            table[slot] = key
-            state: Any = np.int64(out[side, number, 1] >> np.uint64(6))
-            column = out[side, number, 1] & np.uint64(63)
-            log[stored] = np.uint64(((first + state) << 1 | half) << 6) | column
-            stored += 1
+        if exact:
+            entry_ = np.uint64(stored + 1)
             following[queued, 0] = fingerprint
             write(rules, states, state, out[side, number, 2], column, following, queued)
+            while table[slot] != 0 and not same(following, np.int64(table[slot]) - 1, queued):
+                slot += np.uint64(1)
+        else:
+            entry_ = fingerprint | np.uint64(1)  # never 0; within a half the lowest bit is known
+            while table[slot] != 0 and table[slot] != entry_:
+                slot += np.uint64(1)
+        if table[slot] == 0:
+            table[slot] = entry_
+            log[stored] = np.uint64(((first + state) << 1 | half) << 6) | column
+            stored += 1
+            if not exact:
+                following[queued, 0] = fingerprint
+                write(rules, states, state, out[side, number, 2], column, following, queued)
             queued += 1
     return stored, queued
 
 
 @entry
-def spread(table: Any, bits: int, old_end: int) -> None:
+def spread(table: Any, bits: int, old_end: int, whole: Any, exact: bool) -> None:
     """Rehash a table in place after it grew to 2**bits homes; `old_end` slots were in use.
 
     The home is given by the highest bits, so that going down from the end, each entry moves up
     into what was freed already; the few that would not are put in last.
     """
-    shift = np.uint64(64 - bits)
+    homes = np.uint64(64 - bits)
     left = []
     for old in range(old_end - 1, -1, -1):
-        key = table[old]
-        if key == 0:
+        entry_ = table[old]
+        if entry_ == 0:
             continue
         table[old] = 0
-        slot = np.int64(key >> shift)
+        slot = np.int64((whole[np.int64(entry_) - 1, 0] if exact else entry_) >> homes)
         if slot <= old:
-            left.append(key)
+            left.append(entry_)
             continue
         while table[slot] != 0:
             slot += 1
-        table[slot] = key
-    for key in left:
-        slot = np.int64(key >> shift)
+        table[slot] = entry_
+    for entry_ in left:
+        slot = np.int64((whole[np.int64(entry_) - 1, 0] if exact else entry_) >> homes)
         while table[slot] != 0:
             slot += 1
-        table[slot] = key
+        table[slot] = entry_
+
+
+@entry
+def repack(rows: Any, old: Any, new_rows: Any, new: Any) -> None:
+    """Write rows anew in other fields."""
+    for row in range(len(rows)):
+        new_rows[row, 0] = rows[row, 0]
+        for field in range(len(old)):
+            number = (rows[row, old[field, 0]] >> old[field, 1]) & old[field, 2]
+            new_rows[row, new[field, 0]] |= number << new[field, 1]

@@ -56,12 +56,3 @@ class Layout:
         """The state of a row, as the walk in plain Python writes it."""
         numbers = (row[self.word] >> self.shift) & self.mask
         return numbers.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-
-    def repack(self, rows: Row, old: Layout) -> Row:
-        """Rows of an older layout in this one."""
-        found = np.zeros((len(rows), self.width), np.uint64)
-        found[:, 0] = rows[:, 0]
-        for position in range(len(old.bits)):
-            numbers = (rows[:, old.word[position]] >> old.shift[position]) & old.mask[position]
-            found[:, self.word[position]] |= numbers << self.shift[position]
-        return found

@@ -31,7 +31,6 @@ def folder() -> Path:
     if not writable:
         chosen = tempfile.mkdtemp(prefix="rmaplab-")
         atexit.register(shutil.rmtree, chosen, ignore_errors=True)
-    os.environ["NUMBA_CACHE_DIR"] = chosen
     return Path(chosen)
 
 

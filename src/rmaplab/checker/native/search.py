@@ -51,14 +51,17 @@ class NativeSearch(Search):
         self.rules = Rules(self.tables, self.races)
         self._begin(start)
         with ThreadPoolExecutor(1) as self.other:
-            while any(half.queued for half in self.halves) and not self.ended:
+            while self._queued() and not self.ended:
                 self._level()
         self.result.states = self._stored()
+        if not self.native.exact:
+            self.result.omission = self.result.states**2 / 2**65
         return self.result
 
     def _begin(self, start: str) -> None:
         layout = self.rules.layout
-        self.halves = (Half(0, layout.width), Half(1, layout.width))
+        exact = self.native.exact
+        self.halves = (Half(0, layout.width, exact), Half(1, layout.width, exact))
         self.buffers = (_Buffer(self.tables.columns), _Buffer(self.tables.columns))
         row = np.zeros(layout.width, np.uint64)
         for column in range(self.tables.columns):
@@ -73,8 +76,13 @@ class NativeSearch(Search):
     def _outgrows(self) -> bool:
         return False
 
+    def _memory(self) -> int:
+        """Resident now, and what the tables are about to grow by."""
+        most = 2 * BLOCK * self.tables.columns
+        return super()._memory() + sum(half.growth(most) for half in self.halves)
+
     def _queued(self) -> int:
-        return sum(half.queued for half in self.halves)
+        return sum(half.waiting for half in self.halves)
 
     # Levels
 
@@ -88,15 +96,18 @@ class NativeSearch(Search):
                 break
             rules = self.rules.arrays()
             self._both(lambda n: self._expand_half(n, rules, chosen[n]), work)  # noqa: B023
+            for half in self.halves:
+                half.make_room(self._made(half.number))
             self._both(lambda n: self._take_in(n, rules), work)  # noqa: B023
             self._tell()
             self._look_at_limits(self._queued())
         self.result.depth += 1
+        self.expected.level(self._queued(), self._stored())
         self._look_at_limits(self._queued())
 
     def _both(self, do: Callable[[int], None], work: int) -> None:
         """Do something for each half, at the same time if it is worth it."""
-        if work < ALONE:
+        if work < ALONE or self.native.cores < 2:
             do(0)
             do(1)
             return
@@ -116,6 +127,9 @@ class NativeSearch(Search):
             buffer.events,
         )
         half.chosen(taken)
+
+    def _made(self, number: int) -> int:
+        return sum(int(buffer.made[number]) for buffer in self.buffers)
 
     def _take_in(self, number: int, rules: compiled.Rules) -> None:
         for half, buffer in zip(self.halves, self.buffers, strict=True):

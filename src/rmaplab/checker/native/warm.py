@@ -44,8 +44,10 @@ def main() -> None:
 
         search = NativeSearch(Walker(Tables(smallest())), False, Limits(), None, never)
         search.run()
+        layout = search.rules.layout
         for half in search.halves:
             half.make_room(10_000)
+            half.repack(layout, layout)
         stamp().touch()
 
 
