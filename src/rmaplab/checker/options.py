@@ -20,11 +20,16 @@ class Native:
 
     Loading it takes as long as 50,000 states in plain Python.
     With `exact` it keeps whole states, else 64-bit fingerprints.
+    It is saved to the file `checkpoint` every `interval` seconds and where a limit ends it, and
+    goes on from there if the file is of the same `identity`.
     """
 
     start: int = 50_000
     exact: bool = False
     cores: int = 2
+    checkpoint: str = ""
+    interval: float = 60.0
+    identity: str = ""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ class Tables:
         self.last = [flow.last for flow in scenario.flows]
         self.varying: list[Cell] = []
         self.width = 0
+        #: What the tables were asked, and answered by running code, in order: states and columns.
+        self.asked: list[tuple[str, int]] = []
         self._checked: dict[str, KernelStateError | None] = {}
 
     # States
@@ -69,12 +71,15 @@ class Tables:
         """What a cell holds in a state."""
         return cell.values[ord(state[cell.position])] if cell.position else cell.values[0]
 
-    def effect(self, state: str, action: Action) -> Effect | None:
-        """What an action does here: None if it has to wait."""
+    def effect(self, state: str, node: Node) -> Effect | None:
+        """What the action of a local state does here: None if it has to wait."""
+        action = node.action
+        assert action is not None
         key = "".join([state[position] for position in action.varying])
         try:
             return action.table[key]  # type: ignore[no-any-return]
         except KeyError:
+            self.asked.append((state, node.column))
             return self._ask(state, action)
 
     def _ask(self, state: str, action: Action) -> Effect | None:
@@ -113,14 +118,14 @@ class Tables:
     def step(self, state: str, column: int) -> tuple[str, KernelStateError | None] | None:
         """Let one flow do its next action: the state after, or what is wrong; None if it waits."""
         node = self.node(state, column)
-        assert node.action is not None
-        effect = self.effect(state, node.action)
+        effect = self.effect(state, node)
         if effect is None:
             return None
         if effect.fault is not None:
             return state, effect.fault
         child = node.children.get(effect.key)
         if child is None:
+            self.asked.append((state, column))
             child = self.tries.child(node, effect.response)
         for position, value in effect.changes:
             state = state[:position] + value + state[position + 1 :]

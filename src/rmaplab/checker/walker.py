@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,10 +88,15 @@ class Walker:
         while True:
             try:
                 search = Search(self, reduce, limits, progress, enough)
+                if self._has_checkpoint() and not reduce:
+                    return self._natively(search)
                 walk = search.run()
                 return self._natively(search) if search.outgrown else walk
             except WidthExceededError:
                 continue
+
+    def _has_checkpoint(self) -> bool:
+        return bool(self.native.checkpoint) and os.path.exists(self.native.checkpoint)
 
     def _natively(self, search: Search) -> Walk:
         from rmaplab.checker.native.search import NativeSearch

@@ -15,6 +15,7 @@ from rmaplab.cli.common import (
     KERNEL_HELP,
     read_config,
 )
+from rmaplab.errors import InputError
 
 if TYPE_CHECKING:
     from rmaplab.checker.options import Options
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--cores", type=click.IntRange(1, 2), help="For each long walk. Default: as jobs leave."
 )
+@click.option("--checkpoint", help="With --full: keep a long walk in this file; go on from it.")
 @click.option("-j", "--jobs", type=click.IntRange(0, 1024), default=0, help="Default: one a core.")
 @click.pass_context
 def check(
@@ -52,6 +54,7 @@ def check(
     max_seconds: float,
     max_memory: int,
     exact: bool,
+    checkpoint: str | None,
     cores: int | None,
     jobs: int,
 ) -> None:
@@ -62,7 +65,10 @@ def check(
     from rmaplab.checker.options import Limits, Native, Options
 
     checks = _plan(litmus, kernels, read_config(switches))
-    native = Native(exact=exact, cores=cores or _cores_left(jobs, len(checks)))
+    if checkpoint and (not full or len(checks) > 1):
+        raise InputError("--checkpoint: give --full, one litmus and one kernel")
+    cores = cores or _cores_left(jobs, len(checks))
+    native = Native(exact=exact, cores=cores, checkpoint=checkpoint or "")
     options = Options(Limits(max_states, max_seconds, max_memory), not full, first, native)
     results, interrupted = _run(checks, options, jobs)
     _print(results, len(checks), form, diagrams)

@@ -121,6 +121,24 @@ class Half:
         )
         assert not self.table[-1], "a hash table ran over its end"
 
+    def arrays(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {
+            "table": self.table,
+            "log": self.log[: self.stored],
+            "states": self.states[: 0 if self.exact else self.end],
+            "following": self.following[: self.queued],
+        }
+
+    def restore(self, numbers: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Become what was kept."""
+        for name, value in numbers.items():
+            setattr(self, name, value)
+        for name, array in arrays.items():
+            setattr(self, name, array.copy())  # what was read cannot be resized
+        if self.exact:
+            self.states = self.following
+
     def repack(self, old: Layout, new: Layout) -> None:
         """Bring the states into another layout."""
         if not self.exact:

@@ -24,22 +24,27 @@ def bits_for(count: int) -> int:
 class Layout:
     """The word, the lowest bit and the mask of each position: flows, then cells that vary."""
 
-    def __init__(self, counts: Sequence[int]) -> None:
-        self.bits = [bits_for(count) for count in (*counts, *[2] * SPARE)]
+    def __init__(self, bits: Sequence[int]) -> None:
+        self.bits = list(bits)
         word, used = HEAD, 0
         words, shifts = [], []
-        for bits in self.bits:
-            if used + bits > WORD:
+        for wide in self.bits:
+            if used + wide > WORD:
                 word, used = word + 1, 0
             words.append(word)
             shifts.append(used)
-            used += bits
+            used += wide
         self.width = word + 1
         self.word = np.array(words, np.int64)
         self.shift = np.array(shifts, np.uint64)
         self.mask = np.array([(1 << bits) - 1 for bits in self.bits], np.uint64)
         #: By position: word, lowest bit, mask.
         self.fields = np.stack([self.word.astype(np.uint64), self.shift, self.mask], axis=1)
+
+    @classmethod
+    def of(cls, counts: Sequence[int]) -> Layout:
+        """For numbers below these counts."""
+        return cls([bits_for(count) for count in (*counts, *[2] * SPARE)])
 
     def fits(self, counts: Sequence[int]) -> bool:
         """Whether every number below these counts has its place."""

@@ -59,7 +59,7 @@ class Rules:
     def __init__(self, tables: Tables, races: Races) -> None:
         self.tables = tables
         self.races = races
-        self.layout = Layout(self.counts())
+        self.layout = Layout.of(self.counts())
         self._actions: dict[Action, int] = {}
         self._varying: list[tuple[int, ...]] = []
         self._responses: list[dict[Any, int]] = []
@@ -110,7 +110,7 @@ class Rules:
         self._varied = len(self.tables.varying)
         old = None
         if not self.layout.fits(self.counts()):
-            old, self.layout = self.layout, Layout(self.counts())
+            old, self.layout = self.layout, Layout.of(self.counts())
             self._begin_anew()
         else:
             self._renew({action: None for cell in begun for action in cell.users})
@@ -267,7 +267,7 @@ class Rules:
         """Write down what a flow's next action does in a state; Python was asked before."""
         action = node.action
         assert action is not None
-        effect = self.tables.effect(state, action)
+        effect = self.tables.effect(state, node)
         key = "".join([state[position] for position in action.varying])
         self._decide(action, int(self.actions.array[self._actions[action], 0]), key, effect)
         if effect is None:

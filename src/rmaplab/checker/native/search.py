@@ -7,16 +7,21 @@ answers, and it is taken up again in the same level.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rmaplab.checker.native import compiled
+from rmaplab.checker.native.checkpoint import ARRAYS, NUMBERS, ask_again, load, questions, save
 from rmaplab.checker.native.compiled import ENDED, FAULT, STUCK
 from rmaplab.checker.native.halves import NOWHERE, Half
+from rmaplab.checker.native.layout import Layout
 from rmaplab.checker.native.rules import Rules
+from rmaplab.checker.trace import replay
 from rmaplab.checker.tries import Node
 from rmaplab.checker.walker import Search, Walk
 
@@ -45,24 +50,36 @@ class _Buffer:
 class NativeSearch(Search):
     """One walk in compiled code."""
 
+    #: The way to the state that is looked at, where it is not in the logs.
+    _way: tuple[int, ...] | None = None
+
     def run(self) -> Walk:
         """Level by level."""
-        start = self.tables.start(ROOM)
-        self.rules = Rules(self.tables, self.races)
-        self._begin(start)
         with ThreadPoolExecutor(1) as self.other:
+            if not self._resume():
+                self._begin(self.tables.start(ROOM))
             while self._queued() and not self.ended:
+                for half in self.halves:
+                    half.begin_level()
                 self._level()
+        if not self.result.limit:
+            self._discard()
         self.result.states = self._stored()
         if not self.native.exact:
             self.result.omission = self.result.states**2 / 2**65
         return self.result
 
-    def _begin(self, start: str) -> None:
-        layout = self.rules.layout
-        exact = self.native.exact
-        self.halves = (Half(0, layout.width, exact), Half(1, layout.width, exact))
+    def _make(self) -> None:
+        """The halves of a walk, with nothing in them."""
+        self.rules = Rules(self.tables, self.races)
+        width, exact = self.rules.layout.width, self.native.exact
+        self.halves = (Half(0, width, exact), Half(1, width, exact))
         self.buffers = (_Buffer(self.tables.columns), _Buffer(self.tables.columns))
+        self._due = time.monotonic() + self.native.interval
+
+    def _begin(self, start: str) -> None:
+        self._make()
+        layout = self.rules.layout
         row = np.zeros(layout.width, np.uint64)
         for column in range(self.tables.columns):
             number = ord(start[column])
@@ -87,8 +104,7 @@ class NativeSearch(Search):
     # Levels
 
     def _level(self) -> None:
-        for half in self.halves:
-            half.begin_level()
+        """Expand what is left of this level."""
         while not self.ended:
             chosen = [half.choose(BLOCK) for half in self.halves]
             work = sum(map(len, chosen))
@@ -101,9 +117,9 @@ class NativeSearch(Search):
             self._both(lambda n: self._take_in(n, rules), work)  # noqa: B023
             self._tell()
             self._look_at_limits(self._queued())
+            self._save_if_due()
         self.result.depth += 1
         self.expected.level(self._queued(), self._stored())
-        self._look_at_limits(self._queued())
 
     def _both(self, do: Callable[[int], None], work: int) -> None:
         """Do something for each half, at the same time if it is worth it."""
@@ -200,6 +216,8 @@ class NativeSearch(Search):
 
     def _path(self, state: str) -> tuple[int, ...]:
         """The way to the state that is being looked at."""
+        if self._way is not None:
+            return self._way
         columns = []
         number, place = self._at
         origin = int(self.halves[number].log[place])
@@ -208,3 +226,84 @@ class NativeSearch(Search):
             number, place = origin >> 6 & 1, origin >> 7
             origin = int(self.halves[number].log[place])
         return tuple(reversed(columns))
+
+    # Checkpoints
+
+    def _save_if_due(self) -> None:
+        """Save now and then, and where a limit ends the walk; writing takes a tenth at most."""
+        path, now = self.native.checkpoint, time.monotonic()
+        if not path or (self.ended and not self.result.limit):
+            return
+        if now < self._due and not self.ended:
+            return
+        save(path, self._facts(), self._arrays())
+        took = time.monotonic() - now
+        self._due = now + took + max(self.native.interval, 10 * took)
+
+    def _discard(self) -> None:
+        """A walk that ended needs no checkpoint."""
+        if self.native.checkpoint:
+            Path(self.native.checkpoint).unlink(missing_ok=True)
+
+    def _facts(self) -> dict[str, Any]:
+        result = self.result
+        return {
+            "identity": self.native.identity,
+            "asked": questions(self.tables),
+            "layout": self.rules.layout.bits,
+            "transitions": result.transitions,
+            "depth": result.depth,
+            "terminals": [end.rstrip("\0") for end in result.terminals],
+            "findings": [
+                (each.path, each.pending, each.at_end, each.is_race)
+                for each in result.findings.values()
+            ],
+            "halves": [{name: getattr(half, name) for name in NUMBERS} for half in self.halves],
+        }
+
+    def _arrays(self) -> dict[str, Any]:
+        return {
+            f"{name}{half.number}": array
+            for half in self.halves
+            for name, array in half.arrays().items()
+        }
+
+    def _resume(self) -> bool:
+        """Go on where a checkpoint was made, if there is one."""
+        native = self.native
+        saved = load(native.checkpoint, native.identity) if native.checkpoint else None
+        if saved is None or self.tables.asked:
+            return False
+        facts = saved.facts
+        ask_again(self.tables, facts["asked"])
+        self.tables.start(ROOM)
+        self._make()
+        width = self.tables.width - self.tables.columns
+        self.result.terminals = {end.ljust(width, "\0") for end in facts["terminals"]}
+        self.result.transitions, self.result.depth = facts["transitions"], facts["depth"]
+        for half, numbers in zip(self.halves, facts["halves"], strict=True):
+            half.restore(numbers, {name: saved.arrays[f"{name}{half.number}"] for name in ARRAYS})
+            half.repack(Layout(facts["layout"]), self.rules.layout)
+        for finding in facts["findings"]:
+            self._find_again(*finding)
+        self._level()
+        return True
+
+    def _find_again(self, path: list[int], pending: list[int], at_end: bool, is_race: bool) -> None:
+        """Make a finding anew from its way."""
+        step = None if pending or at_end else path.pop()
+        self._way = tuple(path)
+        seen = replay(self.tables, self._way)
+        assert seen is not None, "a finding's way cannot be walked"
+        nodes = [self.tables.node(seen.state, column) for column in pending]
+        if step is not None:
+            self._ask(seen.state, self.tables.node(seen.state, step), {})
+        elif at_end:
+            self._finish(seen.state)
+        elif is_race:
+            self._race(seen.state, (nodes[0], nodes[1]))
+        elif any(node.fault is not None for node in nodes):
+            self._wrong_at_once(seen.state, nodes)
+        else:
+            self._deadlock(seen.state, nodes)
+        self._way = None
