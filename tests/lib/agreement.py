@@ -5,7 +5,9 @@ from __future__ import annotations
 from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
-from rmaplab.checker.options import Limits
+from rmaplab.checker.native.search import NativeSearch
+from rmaplab.checker.options import Limits, Native
+from rmaplab.checker.trace import replay
 from rmaplab.checker.walker import Walk, Walker, never
 
 LIMITS = Limits()
@@ -78,3 +80,37 @@ def hold_to_full_walk(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
     assert (reduced.race is None) == (full.race is None)
     assert reduced.states <= full.states
     return reduced, full
+
+
+def natively(walker: Walker, limits: Limits = LIMITS, native: Native | None = None) -> Walk:
+    """The full walk in compiled code, for every cause."""
+    walker.native = native or Native()
+    return NativeSearch(walker, False, limits, None, never).run()
+
+
+def hold_native_walk(walker: Walker, limits: Limits = LIMITS) -> tuple[Walk, Walk]:
+    """The walk in compiled code is the one in plain Python.
+
+    With cold tables and warm, with fingerprints and whole states, on two cores and one.
+    """
+    native = natively(walker, limits)
+    exact = natively(walker, limits, Native(exact=True, cores=1))
+    walker.native = Native(start=limits.states + 1)
+    python = walker.walk(False, limits, None, never)
+    if not (native.limit or python.limit):
+        assert numbers(walker, native) == numbers(walker, exact) == numbers(walker, python)
+    return native, python
+
+
+def numbers(walker: Walker, walk: Walk) -> object:
+    """All that a full walk gives, but for which of the nearest ways it names."""
+    for finding in walk.findings.values():
+        seen = replay(walker.tables, finding.path)
+        assert seen is not None, "a finding's way cannot be walked"
+        if seen.fault is not None:
+            assert seen.fault.kind == finding.fault.kind
+        else:
+            assert finding.pending or finding.at_end
+    causes = {cause: len(finding.path) for cause, finding in walk.findings.items()}
+    ends = {end.rstrip("\0") for end in walk.terminals}
+    return walk.states, walk.transitions, walk.depth, causes, ends

@@ -80,7 +80,7 @@ def check(
     tables = Tables(scenario, lines)
     if options.sample is not None:
         return _sampled(tables, options, begin, lines)
-    walker = Walker(tables)
+    walker = Walker(tables, options.native)
     walk = walker.walk(reduce, options.limits, progress, at_first if first else never)
     found = walk.findings
     if found and reduce:
@@ -96,6 +96,7 @@ def check(
         seconds=time.monotonic() - begin,
         violations=violations,
         reason=walk.limit,
+        omission=walk.omission,
         coverage=lines.coverage() if lines is not None else (),
         witness=witness(tables),
     )

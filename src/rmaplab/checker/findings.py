@@ -44,7 +44,7 @@ def cause_of(fault: KernelStateError, nodes: tuple[Node, ...]) -> Cause:
     if not nodes:
         return fault.kind, what or fault.message
     if fault.kind == "bug-on":
-        return fault.kind, *(_place(node) for node in nodes)
+        return fault.kind, *(line_of(node) for node in nodes)
     if fault.kind in ("use-after-free", "double-free", "data-race"):
         what = type(subject).__name__  # whichever field is met first
     if fault.kind == "double-free":
@@ -78,6 +78,7 @@ def _functions(node: Node, depth: int) -> str:
     return " < ".join(frame.function for frame in frames) or f"{node.column}: call {node.call}"
 
 
-def _place(node: Node) -> str:
+def line_of(node: Node) -> str:
+    """The line of kernel code in which a flow is."""
     frames = kernel_frames(node.stack)
     return frames[0].source if frames else ""

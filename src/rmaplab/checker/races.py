@@ -19,11 +19,12 @@ class Races:
         """The flows whose next actions race, two by two; none that was given before."""
         for place, node in enumerate(nodes):
             for other in nodes[place + 1 :]:
-                if self._race(node.action, other.action) and (node, other) not in self._given:
+                if self.race(node.action, other.action) and (node, other) not in self._given:
                     self._given.add((node, other))
                     yield node, other
 
-    def _race(self, action: Action | None, other: Action | None) -> bool:
+    def race(self, action: Action | None, other: Action | None) -> bool:
+        """Whether two actions race when both are next."""
         if action is None or other is None or not (action.plain or other.plain):
             return False
         key = (action, other)

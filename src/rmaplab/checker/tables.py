@@ -51,13 +51,15 @@ class Tables:
         self.last = [flow.last for flow in scenario.flows]
         self.varying: list[Cell] = []
         self.width = 0
+        #: What the tables were asked, and answered by running code, in order: states and columns.
+        self.asked: list[tuple[str, int]] = []
         self._checked: dict[str, KernelStateError | None] = {}
 
     # States
 
-    def start(self) -> str:
-        """The state in which every walk begins."""
-        self.width = self.columns + len(self.varying) + 64
+    def start(self, room: int = 64) -> str:
+        """The state in which every walk begins; so many more cells may begin to vary."""
+        self.width = self.columns + len(self.varying) + room
         roots = [self.tries.root(column, 0).number for column in range(self.columns)]
         return "".join(map(chr, roots)).ljust(self.width, "\0")
 
@@ -69,12 +71,15 @@ class Tables:
         """What a cell holds in a state."""
         return cell.values[ord(state[cell.position])] if cell.position else cell.values[0]
 
-    def effect(self, state: str, action: Action) -> Effect | None:
-        """What an action does here: None if it has to wait."""
+    def effect(self, state: str, node: Node) -> Effect | None:
+        """What the action of a local state does here: None if it has to wait."""
+        action = node.action
+        assert action is not None
         key = "".join([state[position] for position in action.varying])
         try:
             return action.table[key]  # type: ignore[no-any-return]
         except KeyError:
+            self.asked.append((state, node.column))
             return self._ask(state, action)
 
     def _ask(self, state: str, action: Action) -> Effect | None:
@@ -113,14 +118,14 @@ class Tables:
     def step(self, state: str, column: int) -> tuple[str, KernelStateError | None] | None:
         """Let one flow do its next action: the state after, or what is wrong; None if it waits."""
         node = self.node(state, column)
-        assert node.action is not None
-        effect = self.effect(state, node.action)
+        effect = self.effect(state, node)
         if effect is None:
             return None
         if effect.fault is not None:
             return state, effect.fault
         child = node.children.get(effect.key)
         if child is None:
+            self.asked.append((state, column))
             child = self.tries.child(node, effect.response)
         for position, value in effect.changes:
             state = state[:position] + value + state[position + 1 :]
@@ -135,7 +140,7 @@ class Tables:
 
     def check_end(self, state: str) -> KernelStateError | None:
         """What is wrong with a state in which all have finished."""
-        memory = state[self.columns :]
+        memory = state[self.columns :].rstrip("\0")
         if memory not in self._checked:
             self._checked[memory] = self._look(state)
         return self._checked[memory]

@@ -175,6 +175,7 @@ class Outcome:
     seconds: float
     violations: tuple[Violation, ...] = ()
     reason: str = ""  # why the walk is not complete
+    omission: float = 0.0  # how probable it is, at most, that a state was taken for another one
     coverage: tuple[Coverage, ...] = ()
     executions: int = 0  # of a sample; of a walk over every interleaving none
     witness: Witness | None = None

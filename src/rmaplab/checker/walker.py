@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rmaplab.checker.findings import Cause, Finding, cause_of, essential
-from rmaplab.checker.options import Limits
+from rmaplab.checker.memory import resident
+from rmaplab.checker.native.ready import COMPILER
+from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.races import Races
 from rmaplab.checker.reduction import Alone, Futures
 from rmaplab.checker.tables import Tables, WidthExceededError
@@ -30,6 +33,8 @@ class Walk:
     depth: int = 0
     findings: dict[Cause, Finding] = field(default_factory=dict)
     limit: str = ""
+    #: How probable it is, at most, that a state was taken for another one.
+    omission: float = 0.0
     terminals: set[str] = field(default_factory=set)
 
     @property
@@ -43,8 +48,9 @@ class Walk:
         return next((each for each in self.findings.values() if each.is_race), None)
 
 
-#: Told now and then: states, transitions, frontier, depth.
-Progress = Callable[[int, int, int, int], None]
+#: Told now and then: states, transitions, frontier, depth, bytes of memory, and how many states
+#: there may be in all, 0 while nothing can be said.
+Progress = Callable[[int, int, int, int, int, int], None]
 
 #: Asked after each new finding: whether the walk may end.
 Enough = Callable[[Walk], bool]
@@ -63,8 +69,9 @@ def never(walk: Walk) -> bool:
 class Walker:
     """Walks from the start, level by level, as often as asked; what the tables learn stays."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, native: Native | None = None) -> None:
         self.tables = tables
+        self.native = native or Native()
         self.futures = Futures(tables.tries)
 
     def walk(
@@ -74,15 +81,51 @@ class Walker:
         progress: Progress | None = None,
         enough: Enough = at_first,
     ) -> Walk:
-        """Walk once from the start, until `enough` or a limit."""
+        """Walk once from the start, until `enough` or a limit.
+
+        A walk that outgrows plain Python begins anew in compiled code, once there is some.
+        """
         while True:
             try:
-                return _Search(self, reduce, limits, progress, enough).run()
+                search = Search(self, reduce, limits, progress, enough)
+                if self._has_checkpoint() and not reduce:
+                    return self._natively(search)
+                walk = search.run()
+                return self._natively(search) if search.outgrown else walk
             except WidthExceededError:
                 continue
 
+    def _has_checkpoint(self) -> bool:
+        return bool(self.native.checkpoint) and os.path.exists(self.native.checkpoint)
 
-class _Search:
+    def _natively(self, search: Search) -> Walk:
+        from rmaplab.checker.native.search import NativeSearch
+
+        again = NativeSearch(self, search.reduce, search.limits, search.progress, search.enough)
+        again.end = search.end
+        return again.run()
+
+
+class Expected:
+    """How many states there may be in all: as many after the largest level as before it.
+
+    Said only when levels have become clearly smaller again.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._largest = 0
+        self._half = 0
+
+    def level(self, size: int, stored: int) -> None:
+        """Take note of a level that was found."""
+        if size > self._largest:
+            self._largest, self._half = size, stored
+        falling = size < 0.8 * self._largest
+        self.total = max(2 * self._half, stored) if falling else 0
+
+
+class Search:
     """One walk: its frontier, and where each state was first reached from."""
 
     def __init__(
@@ -94,11 +137,14 @@ class _Search:
         enough: Enough,
     ) -> None:
         self.tables = walker.tables
+        self.native = walker.native
         self.reduce = reduce
         self.limits = limits
         self.progress = progress
         self.enough = enough
         self.ended = False
+        self.outgrown = False
+        self.expected = Expected()
         self.result = Walk()
         self.end = time.monotonic() + limits.seconds
         self.origin: dict[str, tuple[str, int] | None] = {}
@@ -114,8 +160,11 @@ class _Search:
         while level:
             self._levels(level)
             level = self.alone.no_longer() if self.reduce and not self.ended else []
-        self.result.states = len(self.origin)
+        self.result.states = self._stored()
         return self.result
+
+    def _stored(self) -> int:
+        return len(self.origin)
 
     def _levels(self, level: list[str]) -> None:
         while level and not self.ended:
@@ -125,24 +174,44 @@ class _Search:
                 if self.ended:
                     break
                 if number % LOOK_EVERY == LOOK_EVERY - 1:
-                    self._look_at_limits(following)
+                    self._look_at_limits(len(following))
             self.result.depth += 1
-            self._look_at_limits(following)
+            self.expected.level(len(following), self._stored())
+            self._look_at_limits(len(following))
             level = following
 
-    def _look_at_limits(self, following: list[str]) -> None:
+    def _look_at_limits(self, queued: int) -> None:
         limit = ""
-        if len(self.origin) > self.limits.states:
+        if self._stored() > self.limits.states:
             limit = f"more than {self.limits.states} states"
         if time.monotonic() > self.end:
             limit = f"more than {self.limits.seconds:.0f} s"
+        memory = self._memory()
+        if memory > self.limits.memory << 20:
+            limit = f"more than {self.limits.memory} MiB of memory"
         if any(len(nodes) > LOCAL_STATES for nodes in self.tables.tries.nodes):
             limit = f"more than {LOCAL_STATES} local states of one CPU"
         if limit:
-            self.result.limit, self.ended = limit, True
+            self.result.limit, self.ended = limit + self._but_for(), True
+        elif self._outgrows():
+            self.outgrown = self.ended = True
         if self.progress is not None:
             result = self.result
-            self.progress(len(self.origin), result.transitions, len(following), result.depth)
+            stored, expected = self._stored(), self.expected.total
+            self.progress(stored, result.transitions, queued, result.depth, memory, expected)
+
+    def _memory(self) -> int:
+        return resident()
+
+    def _outgrows(self) -> bool:
+        """Whether compiled code is to take over."""
+        if self.reduce or self._stored() < self.native.start:
+            return False
+        return COMPILER.ready()
+
+    def _but_for(self) -> str:
+        """Why the walk was not faster."""
+        return f" ({COMPILER.missing})" if COMPILER.missing else ""
 
     def _expand(self, state: str, following: list[str]) -> None:
         nodes = self.tables.runnable(state)
@@ -162,8 +231,7 @@ class _Search:
         for node in nodes:
             moved = self._try(state, node, following) is not None or moved
         if not moved:
-            waiting = essential(nodes)
-            self._found(state, deadlock_of(waiting), tuple(waiting))
+            self._deadlock(state, nodes)
 
     def _went_alone(self, state: str, node: Node, following: list[str]) -> bool:
         """Let one flow go; the others too where it goes wrong, or its loop begins anew.
@@ -180,8 +248,7 @@ class _Search:
         after, fault = stepped
         self.result.transitions += 1
         if fault is not None:
-            child = self.tables.node(after, node.column)
-            self._found(state, fault, (child if child.fault is fault else node,), node.column)
+            self._wrong_step(state, node, after, fault)
             return False
         if after not in self.origin:
             self.origin[after] = (state, node.column)
@@ -211,6 +278,10 @@ class _Search:
         self.result.findings[cause] = finding
         self.ended = self.ended or self.enough(self.result)
 
+    def _wrong_step(self, state: str, node: Node, after: str, fault: KernelStateError) -> None:
+        child = self.tables.node(after, node.column)
+        self._found(state, fault, (child if child.fault is fault else node,), node.column)
+
     def _path(self, state: str) -> tuple[int, ...]:
         columns = []
         origin = self.origin[state]
@@ -234,9 +305,16 @@ class _Search:
             self._found(state, node.fault, (node,))
         return bool(wrong)
 
+    def _deadlock(self, state: str, nodes: list[Node]) -> None:
+        waiting = tuple(essential(nodes))
+        self._found(state, deadlock_of(waiting), waiting)
+
     def _look_for_races(self, state: str, nodes: list[Node]) -> None:
         for pair in self.races.found(nodes):
-            self._found(state, race_of(pair), pair)
+            self._race(state, pair)
+
+    def _race(self, state: str, pair: tuple[Node, Node]) -> None:
+        self._found(state, race_of(pair), pair)
 
 
 def deadlock_of(nodes: Sequence[Node]) -> KernelStateError:

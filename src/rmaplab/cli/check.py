@@ -12,7 +12,7 @@ from rmaplab.cli.common import (
     KERNEL_HELP,
     read_config,
 )
-from rmaplab.cli.exploring import exploring
+from rmaplab.cli.exploring import exploring, on_cores
 from rmaplab.cli.printing import DOCUMENTS, print_results, status_of
 from rmaplab.errors import InputError
 
@@ -52,12 +52,9 @@ def check(
     Without LITMUS: the shipped collection. Without kernels: those that it names.
     """
     checks = _plan(litmus, kernels, read_config(switches))
-    if number is not None and len(checks) > 1:
-        raise InputError("--violation is of one check: name one LITMUS and one --kernel")
-    if trace is not None and len(checks) > 1:
-        raise InputError("--save-trace is for one check: name one LITMUS and one --kernel")
+    _refuse_of_several(checks, trace=trace, number=number, checkpoint=options.native.checkpoint)
     cover = coverage or (len(checks) == 1 and form == "text")
-    results, interrupted = _run(checks, options, jobs, cover)
+    results, interrupted = _run(checks, on_cores(options, jobs, len(checks)), jobs, cover)
     if trace is not None:
         _save(trace, checks[0], results, number)
     print_results(results, len(checks), form, diagrams, number)
@@ -67,6 +64,16 @@ def check(
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
         ctx.exit(EXIT_INTERRUPTED)
     ctx.exit(status_of(results))
+
+
+def _refuse_of_several(
+    checks: Sequence[Check], trace: str | None, number: int | None, checkpoint: str
+) -> None:
+    """Raise InputError where what is asked for is of one check, and there are more."""
+    asked = {"--save-trace": trace, "--violation": number, "--checkpoint": checkpoint}
+    for option, value in asked.items():
+        if value and len(checks) > 1:
+            raise InputError(f"{option} is for one check: name one LITMUS and one --kernel")
 
 
 def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool]) -> list[Check]:

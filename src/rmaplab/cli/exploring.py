@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rmaplab.errors import InputError
+
+if TYPE_CHECKING:
+    from rmaplab.checker.options import Options
 
 OPTIONS = (
     click.option("--first", is_flag=True, help="End at the first violation of a check."),
@@ -18,7 +23,24 @@ OPTIONS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Of --random."),
     click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True),
     click.option("--max-seconds", type=click.FloatRange(0.0), default=600.0, show_default=True),
+    click.option(
+        "--max-memory", type=click.IntRange(1), default=4096, show_default=True, help="MiB."
+    ),
+    click.option("--exact", is_flag=True, help="Keep whole states: no fingerprints."),
+    click.option("--cores", type=click.IntRange(1, 2), help="Of each long walk."),
+    click.option(
+        "--checkpoint",
+        metavar="FILE",
+        help="With --full: keep a long walk in this file; go on from it.",
+    ),
 )
+
+
+def on_cores(options: Options, jobs: int, checks: int) -> Options:
+    """With the cores that each walk may use beside the others, unless it was said."""
+    available = os.cpu_count() or 1
+    left = min(2, max(1, available // min(jobs or available, checks)))
+    return replace(options, native=replace(options.native, cores=options.native.cores or left))
 
 
 def exploring(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,14 +56,22 @@ def exploring(command: Callable[..., Any]) -> Callable[..., Any]:
         seed: int,
         max_states: int,
         max_seconds: float,
+        max_memory: int,
+        exact: bool,
+        cores: int | None,
+        checkpoint: str | None,
         **others: Any,
     ) -> Any:
-        from rmaplab.checker.options import Limits, Options, Sample
+        from rmaplab.checker.options import Limits, Native, Options, Sample
 
         if random is None and (pct is not None or seed):
             raise InputError("--pct and --seed are for --random N: say how many executions")
+        if checkpoint and not full:
+            raise InputError("--checkpoint is of a walk without reduction: give --full too")
         sample = None if random is None else Sample(random, seed, pct or 0)
-        options = Options(Limits(max_states, max_seconds), not full, first, sample)
+        native = Native(exact=exact, cores=cores or 0, checkpoint=checkpoint or "")
+        limits = Limits(max_states, max_seconds, max_memory)
+        options = Options(limits, not full, first, sample, native)
         return command(*args, options=options, **others)
 
     for option in reversed(OPTIONS):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rmaplab.cli.common import EXIT_INTERRUPTED
-from rmaplab.cli.exploring import exploring
+from rmaplab.cli.exploring import exploring, on_cores
 from rmaplab.cli.printing import DOCUMENTS, print_results, status_of
 from rmaplab.errors import InputError
 
@@ -40,7 +40,7 @@ def protocol(
     protocols = [each for name in dict.fromkeys(files) for each in _find(name)]
     if number is not None and len(protocols) > 1:
         raise InputError("--violation is of one protocol: name one FILE.py:CLASS")
-    results = _check(protocols, options)
+    results = _check(protocols, on_cores(options, 1, 1))
     print_results(results, len(protocols), form, diagrams, number)
     if len(results) < len(protocols):
         click.echo(f"interrupted: {len(results)} of {len(protocols)} checks done", err=True)

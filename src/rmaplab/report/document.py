@@ -34,6 +34,7 @@ def _result(result: Result) -> dict[str, Any]:
         "states": outcome.states,
         "transitions": outcome.transitions,
         "seconds": outcome.seconds,
+        "omission": outcome.omission,
         "trace": [asdict(step) for step in violation.trace] if violation else [],
         "ledger": [asdict(entry) for entry in violation.ledger] if violation else [],
         "violations": [_violation(each) for each in outcome.violations],

@@ -46,6 +46,11 @@ def render_clean(result: Result) -> str:
     if outcome.reason:
         lines.append(f"  {outcome.reason}")
     lines.append(f"  {_extent(outcome)}, {outcome.seconds:.2f} s")
+    if outcome.omission:
+        lines.append(
+            f"  kept as 64-bit fingerprints: with probability {outcome.omission:.0e} at most, "
+            "a state was missed (--exact: never)"
+        )
     lines += _covered(outcome.coverage)
     lines += [f"  warning: {each}" for each in result.warnings]
     if result.assumptions:

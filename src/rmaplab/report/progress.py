@@ -40,9 +40,20 @@ class Progress:
         self.done()
 
     def update(
-        self, litmus: str, kernel: str, states: int, transitions: int, frontier: int, depth: int
+        self,
+        litmus: str,
+        kernel: str,
+        states: int,
+        transitions: int,
+        frontier: int,
+        depth: int,
+        memory: int = 0,
+        expected: int = 0,
     ) -> None:
-        """Tell where the walk is; cheap to call often."""
+        """Tell where the walk is; cheap to call often.
+
+        `memory` in bytes; `expected` is about how many states there will be, 0 if nobody knows.
+        """
         if not self._live:
             return
         now = self._clock()
@@ -53,9 +64,11 @@ class Progress:
         self._next = now + INTERVAL
         elapsed = now - self._began
         rate = f" ({states / elapsed:,.0f}/s)" if elapsed > 0 else ""
+        about = f" of about {expected:,}" if expected else ""
+        used = f", {memory >> 20:,} MiB" if memory else ""
         self._draw(
-            f"{litmus} on {kernel}: {states:,} states{rate}, {transitions:,} transitions, "
-            f"{frontier:,} queued, depth {depth:,}"
+            f"{litmus} on {kernel}: {states:,}{about} states{rate}, {transitions:,} transitions, "
+            f"{frontier:,} queued, depth {depth:,}{used}"
         )
 
     def count(self, done: int, planned: int) -> None:

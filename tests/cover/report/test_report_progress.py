@@ -56,6 +56,16 @@ def test_the_line_tells_where_the_walk_is():
     ) == "one on v3.8: 9,000 states (4,500/s), 5,000 transitions, 12 queued, depth 34\x1b[K"
 
 
+def test_a_long_walk_tells_its_memory_and_how_far_it_may_be():
+    screen = Screen()
+    Progress(screen).update("one", "v3.8", 1000, 5000, 12, 34, 300 << 20, 4000)
+
+    line = (
+        "one on v3.8: 1,000 of about 4,000 states, 5,000 transitions, 12 queued, depth 34, 300 MiB"
+    )
+    assert screen.getvalue() == f"\r{line}\x1b[K"
+
+
 def test_at_most_five_lines_a_second():
     screen, clock = Screen(), Clock()
     progress = Progress(screen, clock)

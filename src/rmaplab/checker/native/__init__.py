@@ -1,0 +1,1 @@
+"""The walk in compiled code, for scenarios of millions of states."""

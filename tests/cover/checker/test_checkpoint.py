@@ -1,0 +1,143 @@
+"""A walk that is killed goes on from its checkpoint, and ends as if nobody had killed it."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from agreement import numbers
+from protocols import Bench, Protocol, flows
+
+from rmaplab.checker.native.search import NativeSearch
+from rmaplab.checker.options import Limits, Native
+from rmaplab.checker.tables import Tables
+from rmaplab.checker.walker import Walk, Walker, never
+from rmaplab.errors import InputError
+from rmaplab.history import KERNELS
+from rmaplab.litmus.shipped import shipped
+from rmaplab.runner.scenario import build
+
+#: Nearly 400,000 states, with an underflow among them.
+NAME, KERNEL = "exit-of-three-generations", "seed-v2"
+
+
+def walker_of(checkpoint: str = "", interval: float = 0.0, identity: str = "same") -> Walker:
+    """A walker of the scenario that knows nothing yet."""
+    (litmus,) = (litmus for litmus in shipped() if litmus.name == NAME)
+    scenario = build(litmus, KERNELS[KERNEL])
+    scenario.machine.freeze()
+    native = Native(checkpoint=checkpoint, interval=interval, identity=identity)
+    return Walker(Tables(scenario), native)
+
+
+def walk(walker: Walker, limits: Limits | None = None) -> Walk:
+    return NativeSearch(walker, False, limits or Limits(), None, never).run()
+
+
+def told(walker: Walker, found: Walk) -> str:
+    """All that the walk gives, as text."""
+    states, transitions, depth, causes, ends = numbers(walker, found)
+    return repr((states, transitions, depth, sorted(causes.items()), sorted(ends)))
+
+
+def killed_at_a_random_moment(path: Path, moments: random.Random) -> bool:
+    """Whether a process that walks was killed, some time after it saved; it may end before."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    while process.poll() is None and not (path.exists() and path.stat().st_mtime_ns > before):
+        time.sleep(0.005)
+    time.sleep(moments.uniform(0, 0.2))
+    process.kill()
+    return process.wait() < 0
+
+
+def test_killed_walks_go_on(tmp_path: Path) -> None:
+    undisturbed = walker_of()
+    expected = told(undisturbed, walk(undisturbed))
+    path = tmp_path / "walk"
+
+    kills = sum(killed_at_a_random_moment(path, random.Random(seed)) for seed in range(4))
+    walker = walker_of(str(path))
+    steps = []
+    found = NativeSearch(
+        walker, False, Limits(), lambda *numbers: steps.append(numbers[0]), never
+    ).run()
+
+    assert kills
+    assert steps[0] > 1000, "it did not go on but began anew"
+    assert told(walker, found) == expected
+    assert not path.exists(), "the checkpoint of a walk that ended is of no use"
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_limit_leaves_a_checkpoint(tmp_path: Path, exact: bool) -> None:
+    path = str(tmp_path / "walk")
+    native = Native(checkpoint=path, exact=exact)
+    counts = []
+    for limit in (2_000, 30_000, 60_000):
+        walker = walker_of()
+        walker.native = native
+        counts.append(walk(walker, Limits(states=limit)).states)
+
+    assert 2_000 < counts[0] < 30_000 < counts[1] < 60_000 < counts[2]
+
+
+def test_another_check_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "walk")
+    walk(walker_of(path), Limits(states=100))
+
+    with pytest.raises(InputError, match="of another check"):
+        walk(walker_of(path, identity="other"))
+
+
+@pytest.mark.parametrize("content", [b"", b"something else", b"PK\x03\x04 cut short"])
+def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "walk"
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match="no checkpoint that can be read"):
+        walk(walker_of(str(path)))
+
+
+def test_findings_of_all_kinds_come_back(tmp_path: Path) -> None:
+    def racing(*_: object) -> object:
+        yield "store", "x", 1
+        yield "lock", "a"
+        yield "lock", "b"
+
+    def also(*_: object) -> object:
+        yield "store", "x", 2
+        yield "lock", "b"
+        yield "lock", "a"
+
+    def slow(*_: object) -> object:
+        for number in range(40):
+            yield "store", "y", number
+
+    bench = Bench(
+        Protocol(flows(racing, also, slow), values=("x",), marked=("y",), locks=("a", "b"))
+    )
+    path = str(tmp_path / "walk")
+    plain = walk(bench.walker())
+    native = Native(checkpoint=path, interval=0.0)
+    for limit in range(50, plain.states, 400):
+        walker = bench.walker()
+        walker.native = native
+        walk(walker, Limits(states=limit))
+    walker = bench.walker()
+    walker.native = native
+
+    assert set(walk(walker).findings) == set(plain.findings)
+    assert {cause[0] for cause in plain.findings} >= {"data-race", "deadlock", "bad-unlock"}
+
+
+if __name__ == "__main__":
+    walk(walker_of(sys.argv[1]))
