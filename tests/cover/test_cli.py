@@ -12,7 +12,7 @@ from command import refused, rmaplab
 ROOT = Path(__file__).parents[2]
 FIELDS = {
     "litmus", "kernel", "verdict", "expected", "as_expected", "complete", "states", "transitions",
-    "seconds", "trace", "ledger", "violations", "assumptions", "warnings",
+    "seconds", "trace", "ledger", "violations", "assumptions", "warnings", "omission",
 }  # fmt: skip
 STEP_FIELDS = {
     "cpu", "task", "call", "action", "object", "field", "before", "after", "source",
