@@ -5,17 +5,20 @@ from __future__ import annotations
 from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
-from rmaplab.checker.options import Limits
+from rmaplab.checker.options import EVERY, NONE, Limits, Reduction
 from rmaplab.checker.walker import Walk, Walker
 
 LIMITS = Limits()
+
+#: All reductions, each left out, each by itself.
+CHOICES = (EVERY, *(EVERY - {each} for each in Reduction), *(frozenset({r}) for r in Reduction))
 
 
 def hold_full_walk(protocol: Protocol, answer: Answer) -> None:
     """The full walk is brute force's, to the state."""
     bench = Bench(protocol)
     walker = bench.walker()
-    walk = walker.walk(False, LIMITS)
+    walk = walker.walk(NONE, LIMITS)
     if walk.finding is not None:
         assert len(walk.finding.path) == answer.length()
         assert answer.nearest[walk.finding.fault.kind] == answer.length()
@@ -26,11 +29,13 @@ def hold_full_walk(protocol: Protocol, answer: Answer) -> None:
     assert (len(walk.race.path) if walk.race else None) == answer.race
 
 
-def hold_reduced_walk(protocol: Protocol, answer: Answer) -> None:
+def hold_reduced_walk(
+    protocol: Protocol, answer: Answer, reductions: frozenset[Reduction] = EVERY
+) -> None:
     """The reduced walk finds something wrong if there is any, else each end and whether a race."""
     bench = Bench(protocol)
     walker = bench.walker()
-    walk = walker.walk(True, LIMITS)
+    walk = walker.walk(reductions, LIMITS)
     assert (walk.finding is None) == (not answer.nearest)
     if walk.finding is not None:
         assert walk.finding.fault.kind in answer.nearest
@@ -41,26 +46,32 @@ def hold_reduced_walk(protocol: Protocol, answer: Answer) -> None:
 
 
 def by_brute_force(protocol: Protocol) -> Answer:
-    """What brute force finds, and so do both walks."""
+    """What brute force finds, and so do all walks."""
     answer = enumerate_all(protocol)
     hold_full_walk(protocol, answer)
-    hold_reduced_walk(protocol, answer)
+    for reductions in CHOICES:
+        hold_reduced_walk(protocol, answer, reductions)
     return answer
 
 
-def hold_to_full_walk(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
-    """The reduced walk of a scenario agrees with the full one, where neither meets a limit."""
-    reduced = walker.walk(True, limits)
-    full = walker.walk(False, limits)
-    if reduced.limit or full.limit:
-        return reduced, full
-    assert (reduced.finding is None) == (full.finding is None)
-    if reduced.finding is not None and full.finding is not None:
-        assert len(full.finding.path) <= len(reduced.finding.path)
-        return reduced, full
-    assert {end.rstrip("\0") for end in reduced.terminals} == {
-        end.rstrip("\0") for end in full.terminals
-    }
-    assert (reduced.race is None) == (full.race is None)
-    assert reduced.states <= full.states
-    return reduced, full
+def hold_to_full_walk(walker: Walker, limits: Limits) -> bool:
+    """Whether the full walk meets no limit: then each reduced walk of a scenario agrees with it."""
+    full = walker.walk(NONE, limits)
+    if full.limit:
+        return False
+    for reductions in CHOICES:
+        reduced = walker.walk(reductions, limits)
+        assert not reduced.limit
+        assert (reduced.finding is None) == (full.finding is None)
+        if reduced.finding is not None and full.finding is not None:
+            assert len(full.finding.path) <= len(reduced.finding.path)
+            continue
+        assert ends(reduced) == ends(full)
+        assert (reduced.race is None) == (full.race is None)
+        assert reduced.states <= full.states
+    return True
+
+
+def ends(walk: Walk) -> set[str]:
+    """The memories in which all had finished, however wide states were."""
+    return {end.rstrip("\0") for end in walk.terminals}

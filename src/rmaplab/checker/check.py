@@ -10,7 +10,7 @@ from rmaplab.checker.coverage import Lines
 from rmaplab.checker.explain import explain
 from rmaplab.checker.findings import Cause, Finding
 from rmaplab.checker.frames import stack_of
-from rmaplab.checker.options import Limits, Options
+from rmaplab.checker.options import NONE, Limits, Options, Reduction
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome
@@ -51,21 +51,25 @@ def check(
 ) -> Outcome:
     """Explore a scenario: all its violations, or that it has none, or that a limit was reached.
 
-    The reduced walk finds violations; the full one then finds the nearest of each cause, if they
-    are near enough. Where it gives up, the trace is the reduced one's, cut to its causal past.
+    The reduced walk finds whether there are violations, one that keeps every cause finds all of
+    them, and the full one the nearest of each, if they are near enough.
+    Where it gives up, the trace is the reduced one's, cut to its causal past.
     With `cover` the outcome says which lines of kernel functions were reached.
     """
     options = options or Options()
-    first, reduce = options.first, options.reduce
+    first, reductions = options.first, options.reductions
     begin = time.monotonic()
     scenario.machine.freeze()
     lines = Lines() if cover else None
     tables = Tables(scenario, lines)
     walker = Walker(tables)
-    walk = walker.walk(reduce, options.limits, progress, at_first if first else never)
+    walk = walker.walk(reductions, options.limits, progress, at_first if first else never)
     found = walk.findings
-    if found and reduce:
-        near = walker.walk(False, NEAREST, progress, _as_much_as(walk, first))
+    if walk.finding and not (first or walk.limit) and Reduction.LAST_ACCESS in reductions:
+        walk = walker.walk(reductions - {Reduction.LAST_ACCESS}, options.limits, progress, never)
+        found = {**found, **walk.findings}
+    if found and reductions:
+        near = walker.walk(NONE, NEAREST, progress, _as_much_as(found, walk, first))
         found = {**found, **near.findings}
     violations = tuple(explain(tables, finding) for finding in _in_order(found, first))
     unfinished = UNDETERMINED if walk.limit else CLEAN
@@ -81,10 +85,10 @@ def check(
     )
 
 
-def _as_much_as(walk: Walk, first: bool) -> Enough:
-    """When a walk has found all that another one found, or the first of it."""
+def _as_much_as(found: dict[Cause, Finding], walk: Walk, first: bool) -> Enough:
+    """When a walk has found all that others found, or the first of it."""
     if not first:
-        return lambda near: walk.findings.keys() <= near.findings.keys()
+        return lambda near: found.keys() <= near.findings.keys()
     return at_first if walk.finding is not None else lambda near: near.race is not None
 
 

@@ -51,11 +51,14 @@ class Node:
     """A local state of a flow, and the action that it does next.
 
     `future_reads` and `future_writes` are masks of all cells that the flow may yet touch,
-    as far as is known. `turns_back`: a loop begins anew after its action.
+    as far as is known; `bound` is a mask of the objects that it accesses after this action,
+    whatever comes. `turns_back`: a loop begins anew after its action. `in_section`: its CPU is in
+    an RCU read-side section.
     """
 
     __slots__ = (
         "action",
+        "bound",
         "call",
         "children",
         "column",
@@ -64,6 +67,7 @@ class Node:
         "future_reads",
         "future_writes",
         "held",
+        "in_section",
         "number",
         "parent",
         "parked",
@@ -90,6 +94,8 @@ class Node:
         self.predecessors: list[Node] = []
         self.future_reads = 0
         self.future_writes = 0
+        self.bound = -1
+        self.in_section = False
 
 
 class Tries:
@@ -169,6 +175,7 @@ class Tries:
             return
         node.action = given
         node.stack = stack_of(parked.greenlet.gr_frame)
+        node.in_section = parked.context.rcu > 0
         node.held = tuple(lock.label() for lock in parked.context.held)
         node.parked = parked
         self._parked.append(node)

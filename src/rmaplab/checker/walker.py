@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rmaplab.checker.findings import Cause, Finding, cause_of
-from rmaplab.checker.options import Limits
+from rmaplab.checker.options import Limits, Reduction
 from rmaplab.checker.races import Races
-from rmaplab.checker.reduction import Alone, Futures
+from rmaplab.checker.reduction.partial_order import Alone, Futures
 from rmaplab.checker.tables import Tables, WidthExceededError
 from rmaplab.checker.tries import Node
 from rmaplab.machine.faults import KernelStateError
@@ -17,8 +18,11 @@ from rmaplab.machine.faults import KernelStateError
 #: Local states of a flow that a state, a string with a character for each flow, has room for.
 LOCAL_STATES = 1_000_000
 
-#: States expanded between two looks at the limits.
-LOOK_EVERY = 2_000
+#: Steps between two looks at the limits.
+LOOK_EVERY = 5_000
+
+#: Steps in a row after which a state is kept in any case.
+KEEP_EVERY = 500
 
 
 @dataclass
@@ -41,6 +45,20 @@ class Walk:
     def race(self) -> Finding | None:
         """The first data race."""
         return next((each for each in self.findings.values() if each.is_race), None)
+
+
+class Way(NamedTuple):
+    """How a state was reached: from a kept state, by these columns, a character each."""
+
+    state: str
+    columns: str
+
+
+class Head(NamedTuple):
+    """Where to go on: a kept state, and the one flow to let go; None lets the walk choose."""
+
+    state: str
+    column: int | None
 
 
 #: Told now and then: states, transitions, frontier, depth.
@@ -69,7 +87,7 @@ class Walker:
 
     def walk(
         self,
-        reduce: bool,
+        reductions: frozenset[Reduction],
         limits: Limits,
         progress: Progress | None = None,
         enough: Enough = at_first,
@@ -77,32 +95,36 @@ class Walker:
         """Walk once from the start, until `enough` or a limit."""
         while True:
             try:
-                return _Search(self, reduce, limits, progress, enough).run()
+                return _Search(self, reductions, limits, progress, enough).run()
             except WidthExceededError:
                 continue
 
 
 class _Search:
-    """One walk: its frontier, and where each state was first reached from."""
+    """One walk: its frontier, and where each kept state was first reached from."""
 
     def __init__(
         self,
         walker: Walker,
-        reduce: bool,
+        reductions: frozenset[Reduction],
         limits: Limits,
         progress: Progress | None,
         enough: Enough,
     ) -> None:
         self.tables = walker.tables
-        self.reduce = reduce
         self.limits = limits
         self.progress = progress
         self.enough = enough
         self.ended = False
         self.result = Walk()
         self.end = time.monotonic() + limits.seconds
-        self.origin: dict[str, tuple[str, int] | None] = {}
-        self.alone = Alone(walker.futures)
+        self.next_look = LOOK_EVERY
+        self.origin: dict[str, Way | None] = {}
+        self.alone: Alone[Head] | None = None
+        if Reduction.PARTIAL_ORDER in reductions:
+            self.alone = Alone(walker.futures, Reduction.LAST_ACCESS in reductions)
+        #: How many states in a row are not kept.
+        self.unkept = KEEP_EVERY if Reduction.UNSTORED in reductions else 1
         self.races = Races()
         self._causes: dict[tuple[KernelStateError, tuple[Node, ...]], Cause] = {}
 
@@ -110,27 +132,27 @@ class _Search:
         """Level by level; then again from where a flow turns out not to have been alone."""
         start = self.tables.start()
         self.origin = {start: None}
-        level = [start]
+        level = [Head(start, None)]
         while level:
             self._levels(level)
-            level = self.alone.no_longer() if self.reduce and not self.ended else []
+            level = self.alone.no_longer() if self.alone is not None and not self.ended else []
         self.result.states = len(self.origin)
         return self.result
 
-    def _levels(self, level: list[str]) -> None:
+    def _levels(self, level: list[Head]) -> None:
         while level and not self.ended:
-            following: list[str] = []
-            for number, state in enumerate(level):
-                self._expand(state, following)
+            following: list[Head] = []
+            for head in level:
+                self._expand(head, following)
                 if self.ended:
                     break
-                if number % LOOK_EVERY == LOOK_EVERY - 1:
+                if self.result.transitions >= self.next_look:
                     self._look_at_limits(following)
             self.result.depth += 1
             self._look_at_limits(following)
             level = following
 
-    def _look_at_limits(self, following: list[str]) -> None:
+    def _look_at_limits(self, following: list[Head]) -> None:
         limit = ""
         if len(self.origin) > self.limits.states:
             limit = f"more than {self.limits.states} states"
@@ -140,111 +162,147 @@ class _Search:
             limit = f"more than {LOCAL_STATES} local states of one CPU"
         if limit:
             self.result.limit, self.ended = limit, True
+        self.next_look = self.result.transitions + LOOK_EVERY
         if self.progress is not None:
             result = self.result
             self.progress(len(self.origin), result.transitions, len(following), result.depth)
 
-    def _expand(self, state: str, following: list[str]) -> None:
+    # Steps
+
+    def _expand(self, head: Head, following: list[Head]) -> None:
+        """Let one flow go alone from a kept state, or else all of them; or that of the head."""
+        state, column = head
+        if column is not None:
+            self._try(state, self.tables.node(state, column), following)
+            return
         nodes = self.tables.runnable(state)
+        way = Way(state, "")
         if not nodes:
-            self._finish(state)
-            return
-        if self._wrong_at_once(state, nodes):
-            return
-        self._look_for_races(state, nodes)
-        if self.reduce and len(nodes) > 1:
-            together = tuple(nodes)
-            alone = self.alone.candidate(together)
-            if alone is not None and self._went_alone(state, alone, following):
-                self.alone.note(together, state)
+            self._finish(state, way)
+        elif not self._wrong_at_once(nodes, way):
+            gone = self._alone(state, nodes, way)
+            if gone is not None:
+                self._follow(gone, Head(state, None), following)
                 return
-        moved = False
-        for node in nodes:
-            moved = self._try(state, node, following) is not None or moved
-        if not moved:
-            self._deadlock(state, nodes)
+            moved = False
+            for node in nodes:
+                moved = self._try(state, node, following) or moved
+            if not moved:
+                self._deadlock(nodes, way)
 
-    def _went_alone(self, state: str, node: Node, following: list[str]) -> bool:
-        """Let one flow go; the others too where it goes wrong, or its loop begins anew.
-
-        Else they would never go, from there.
-        """
-        return self._try(state, node, following) is True and not node.turns_back
-
-    def _try(self, state: str, node: Node, following: list[str]) -> bool | None:
-        """Let a flow go: whether it came to another state, or to a wrong one; None if it waits."""
+    def _try(self, state: str, node: Node, following: list[Head]) -> bool:
+        """Let a flow go from a kept state, unless it waits."""
         stepped = self.tables.step(state, node.column)
         if stepped is None:
-            return None
+            return False
         after, fault = stepped
         self.result.transitions += 1
         if fault is not None:
             child = self.tables.node(after, node.column)
-            self._found(state, fault, (child if child.fault is fault else node,), node.column)
-            return False
-        if after not in self.origin:
-            self.origin[after] = (state, node.column)
-            following.append(after)
+            nodes = (child if child.fault is fault else node,)
+            self._found(fault, nodes, Way(state, chr(node.column)), pending=False)
+        else:
+            way = Way(state, chr(node.column))
+            self._follow((after, way), Head(state, node.column), following)
         return True
+
+    def _follow(self, reached: tuple[str, Way], head: Head, following: list[Head]) -> None:
+        """From a state just reached, go on while one flow goes alone; keep the state at the end."""
+        state, way = reached
+        while state not in self.origin:
+            gone = None
+            if len(way.columns) < self.unkept:
+                gone = self._alone(state, self.tables.runnable(state), way, head)
+            if gone is None:
+                self.origin[state] = way
+                following.append(Head(state, None))
+                return
+            state, way = gone
+
+    def _alone(
+        self, state: str, nodes: list[Node], way: Way, head: Head | None = None
+    ) -> tuple[str, Way] | None:
+        """Let one flow go, if it may go alone; None if all have to.
+
+        All have to where it waits or goes wrong, or its loop begins anew: else the others would
+        never go, from there.
+        """
+        self._look_for_races(nodes, way)
+        together = tuple(nodes)
+        node = self._candidate(together)
+        if node is None:
+            return None
+        stepped = self.tables.step(state, node.column)
+        if stepped is None or stepped[1] is not None or node.turns_back:
+            return None
+        self.result.transitions += 1
+        if self.alone is not None and len(together) > 1:
+            self.alone.note(together, head or Head(state, None))
+        return stepped[0], Way(way.state, way.columns + chr(node.column))
+
+    def _candidate(self, nodes: tuple[Node, ...]) -> Node | None:
+        if len(nodes) > 1:
+            return self.alone.candidate(nodes) if self.alone is not None else None
+        return next((node for node in nodes if node.action and not node.turns_back), None)
 
     # Findings
 
     def _found(
         self,
-        state: str,
         fault: KernelStateError,
-        nodes: tuple[Node, ...] = (),
-        step: int | None = None,
+        nodes: tuple[Node, ...],
+        way: Way,
+        pending: bool = True,
     ) -> None:
-        """Keep a finding if it is the first of its cause; `step` is the flow that went wrong."""
+        """Keep a finding if it is the first of its cause.
+
+        The flows concerned have yet to do it if it is `pending`, else the way ends with it.
+        """
         cause = self._causes.get((fault, nodes))
         if cause is None:
             cause = self._causes[fault, nodes] = cause_of(fault, nodes)
         if cause in self.result.findings:
             return
-        path = self._path(state)
-        if step is not None:
-            finding = Finding(fault, (*path, step))
-        else:
-            finding = Finding(fault, path, tuple(node.column for node in nodes), at_end=not nodes)
+        columns = tuple(node.column for node in nodes) if pending else ()
+        finding = Finding(fault, self._path(way), columns, at_end=not nodes)
         self.result.findings[cause] = finding
         self.ended = self.ended or self.enough(self.result)
 
-    def _path(self, state: str) -> tuple[int, ...]:
-        columns = []
-        origin = self.origin[state]
-        while origin is not None:
-            state, column = origin
-            columns.append(column)
-            origin = self.origin[state]
-        return tuple(reversed(columns))
+    def _path(self, way: Way) -> tuple[int, ...]:
+        """All columns from the start."""
+        parts = []
+        last: Way | None = way
+        while last is not None:
+            parts.append(last.columns)
+            last = self.origin[last.state]
+        return tuple(map(ord, "".join(reversed(parts))))
 
-    def _finish(self, state: str) -> None:
+    def _finish(self, state: str, way: Way) -> None:
         self.result.terminals.add(state[self.tables.columns :])
         fault = self.tables.check_end(state)
         if fault is not None:
-            self._found(state, fault)
+            self._found(fault, (), way)
 
-    def _wrong_at_once(self, state: str, nodes: list[Node]) -> bool:
+    def _wrong_at_once(self, nodes: list[Node], way: Way) -> bool:
         """Whether a flow goes wrong before it touches anything: its first call may."""
         wrong = [node for node in nodes if node.fault is not None]
         for node in wrong:
             assert node.fault is not None
-            self._found(state, node.fault, (node,))
+            self._found(node.fault, (node,), way)
         return bool(wrong)
 
-    def _deadlock(self, state: str, nodes: list[Node]) -> None:
+    def _deadlock(self, nodes: list[Node], way: Way) -> None:
         waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]
         first = nodes[0].action
         assert first is not None
         message = "waiting for ever: " + ", ".join(waits)
         fault = KernelStateError("deadlock", message, first.ref, first.field)
-        self._found(state, fault, tuple(nodes))
+        self._found(fault, tuple(nodes), way)
 
-    def _look_for_races(self, state: str, nodes: list[Node]) -> None:
+    def _look_for_races(self, nodes: list[Node], way: Way) -> None:
         for pair in self.races.found(nodes):
             action = pair[0].action
             assert action is not None
             message = f"unlocked accesses to {action.label()}"
             fault = KernelStateError("data-race", message, action.ref, action.field)
-            self._found(state, fault, pair)
+            self._found(fault, pair, way)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from rmaplab.checker.verdict import Result
     from rmaplab.runner.checks import Check
 
+#: As `checker.options` names them, which is imported only where it is used.
+REDUCTIONS = ("partial-order", "last-access", "unstored")
+
 
 @click.command()
 @click.argument("litmus", nargs=-1)
@@ -30,6 +33,12 @@ if TYPE_CHECKING:
 @click.option("--diagrams", is_flag=True, help="Show each litmus's first failure as a diagram.")
 @click.option("--first", is_flag=True, help="End at the first violation of a check.")
 @click.option("--full", is_flag=True, help="Walk without reduction.")
+@click.option(
+    "--without",
+    type=click.Choice(REDUCTIONS),
+    multiple=True,
+    help="Walk without that reduction. May be repeated.",
+)
 @click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
 @click.option("--max-seconds", type=click.FloatRange(0.0), default=600.0, show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(0, 1024), default=0, help="Default: one a core.")
@@ -43,6 +52,7 @@ def check(
     diagrams: bool,
     first: bool,
     full: bool,
+    without: tuple[str, ...],
     max_states: int,
     max_seconds: float,
     jobs: int,
@@ -51,10 +61,12 @@ def check(
 
     Without LITMUS: the shipped collection. Without kernels: those that it names.
     """
-    from rmaplab.checker.options import Limits, Options
+    from rmaplab.checker.options import Limits, Options, Reduction
 
     checks = _plan(litmus, kernels, read_config(switches))
-    options = Options(Limits(max_states, max_seconds), not full, first)
+    left_out = REDUCTIONS if full else without
+    reductions = frozenset(each for each in Reduction if each.value not in left_out)
+    options = Options(Limits(max_states, max_seconds), reductions, first)
     results, interrupted = _run(checks, options, jobs)
     _print(results, len(checks), form, diagrams)
     if interrupted:

@@ -79,6 +79,7 @@ class TracedMachine(Machine):
         written: tuple[bool, ...] | None = None,
         blind: tuple[tuple[Cell, Any], ...] = (),
         plain: bool = False,
+        waits: bool = False,
     ) -> Action:
         """The action of that name, CPU, cells and operands: one object for each."""
         cpu = RUNNING.context.cpu
@@ -89,8 +90,9 @@ class TracedMachine(Machine):
         found = self._actions.get(identity)
         if found is None:
             flags = written if written is not None else (True,) * len(data)
+            number = len(self._actions)
             found = Action(
-                len(self._actions), name, cpu, ref, field, guards, data, flags, rule, blind, plain
+                number, name, cpu, ref, field, guards, data, flags, rule, blind, plain, waits
             )
             self._actions[identity] = found
         return found

@@ -8,7 +8,13 @@ docs/how-the-checker-works.md has the argument; tests/quality compares with the 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from rmaplab.checker.reduction.last_access import LastAccess
 from rmaplab.checker.tries import Node, Tries
+
+Origin = TypeVar("Origin", bound=Hashable)
 
 
 class Futures:
@@ -16,8 +22,7 @@ class Futures:
 
     def __init__(self, tries: Tries) -> None:
         self.tries = tries
-        #: By the second node: whether the first one's action is apart from its future.
-        self._apart: dict[Node, dict[Node, bool]] = {}
+        self.last_access = LastAccess(tries.flows)
 
     def update(self) -> list[Node]:
         """Bring the masks up to what is known now: the local states of which more is known.
@@ -32,8 +37,6 @@ class Futures:
             if self._grow(node):
                 grown[node] = None
                 todo.extend(node.predecessors)
-        for node in grown:
-            self._apart.pop(node, None)
         return list(grown)
 
     def _grow(self, node: Node) -> bool:
@@ -46,33 +49,25 @@ class Futures:
             writes |= child.future_writes
         grown = reads != node.future_reads or writes != node.future_writes
         node.future_reads, node.future_writes = reads, writes
-        return grown
-
-    def apart(self, node: Node, other: Node) -> bool:
-        """Whether the node's action is independent of all that the other's flow may yet do."""
-        known = self._apart.setdefault(other, {})
-        found = known.get(node)
-        if found is None:
-            action = node.action
-            assert action is not None
-            found = known[node] = not (
-                action.read_mask & other.future_writes
-                or action.write_mask & (other.future_reads | other.future_writes)
-            )
-        return found
-
-    def alone(self, node: Node, nodes: tuple[Node, ...]) -> bool:
-        """Whether a flow may go alone among these."""
-        return all(other is node or self.apart(node, other) for other in nodes)
+        return self.last_access.learn(node) or grown
 
 
-class Alone:
-    """The states in which one flow went alone, to be looked at again when more is known."""
+def independent(reads: int, writes: int, other: Node) -> bool:
+    """Whether an action that reads and writes these cells is so of all the other may yet do."""
+    return not (reads & other.future_writes or writes & (other.future_reads | other.future_writes))
 
-    def __init__(self, futures: Futures) -> None:
+
+class Alone(Generic[Origin]):
+    """The states in which one flow went alone, to be looked at again when more is known.
+
+    Of each state something is noted from which the walk comes there again.
+    """
+
+    def __init__(self, futures: Futures, last_access: bool) -> None:
         self.futures = futures
+        self.last_access = last_access
         self._chosen: dict[tuple[Node, ...], Node | None] = {}
-        self._states: dict[tuple[Node, ...], list[str]] = {}
+        self._origins: dict[tuple[Node, ...], list[Origin]] = {}
         self._by_node: dict[Node, list[tuple[Node, ...]]] = {}
 
     def candidate(self, nodes: tuple[Node, ...]) -> Node | None:
@@ -83,36 +78,39 @@ class Alone:
             return self._choose(nodes)
 
     def _choose(self, nodes: tuple[Node, ...]) -> Node | None:
-        for node in nodes:
-            if node.turns_back or node.action is None:
-                continue
-            if self.futures.alone(node, nodes):
-                chosen: Node | None = node
-                break
-        else:
-            chosen = None
+        chosen = None
+        if all(node.action is not None for node in nodes):
+            able = (node for node in nodes if not node.turns_back)
+            chosen = next((node for node in able if self._apart(node, nodes)), None)
         self._chosen[nodes] = chosen
         if chosen is not None:
             for node in nodes:
-                if node is not chosen:
-                    self._by_node.setdefault(node, []).append(nodes)
+                self._by_node.setdefault(node, []).append(nodes)
         return chosen
 
-    def note(self, nodes: tuple[Node, ...], state: str) -> None:
-        """Remember that the candidate went alone from here."""
-        self._states.setdefault(nodes, []).append(state)
+    def _apart(self, node: Node, nodes: tuple[Node, ...]) -> bool:
+        """Whether a flow's action is independent of all that the others of these may yet do."""
+        assert node.action is not None
+        reads, writes = node.action.read_mask, node.action.write_mask
+        if self.last_access:
+            reads &= ~self.futures.last_access.spared(node)
+        return all(other is node or independent(reads, writes, other) for other in nodes)
 
-    def no_longer(self) -> list[str]:
-        """The states in which the flow should not have gone alone, now that more is known."""
-        again: list[str] = []
+    def note(self, nodes: tuple[Node, ...], origin: Origin) -> None:
+        """Remember where a state was come from in which the candidate went alone."""
+        self._origins.setdefault(nodes, []).append(origin)
+
+    def no_longer(self) -> list[Origin]:
+        """Where the states come from in which the flow should not have gone alone."""
+        again: dict[Origin, None] = {}
         for node in self.futures.update():
             for nodes in self._by_node.pop(node, ()):
                 chosen = self._chosen.get(nodes)
                 if chosen is None:
                     continue
-                if self.futures.alone(chosen, nodes):
+                if self._apart(chosen, nodes):
                     self._by_node.setdefault(node, []).append(nodes)
                 else:
                     del self._chosen[nodes]
-                    again.extend(self._states.pop(nodes, ()))
-        return again
+                    again.update(dict.fromkeys(self._origins.pop(nodes, ())))
+        return list(again)
