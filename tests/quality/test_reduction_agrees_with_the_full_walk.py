@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from protocols import Protocol, Turn, flows
 from random_protocols import lives, protocols
 
+from rmaplab.checker import tries
 from rmaplab.checker.options import Limits
 from rmaplab.checker.reduction import last_access, partial_order
 from rmaplab.checker.reduction.last_access import LastAccess
-from rmaplab.checker.reduction.partial_order import Alone
+from rmaplab.checker.reduction.partial_order import Futures, Persistent
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.tries import Node
 from rmaplab.checker.walker import Walker
@@ -69,6 +70,13 @@ def storing(name: str, number: int) -> Any:
 def failing_if_set(name: str) -> Any:
     def body(*_: Any) -> Any:
         BUG_ON((yield "load", name))
+
+    return body
+
+
+def copying(origin: str, name: str) -> Any:
+    def body(*_: Any) -> Any:
+        yield "store", name, (yield "load", origin)
 
     return body
 
@@ -144,6 +152,12 @@ def writing_in_a_section(item: Any) -> Any:
     yield ("rcu_unlock",)
 
 
+def looking_in_a_section(item: Any) -> Any:
+    yield ("rcu_lock",)
+    yield "load", (item, "x")
+    yield ("rcu_unlock",)
+
+
 def freeing_if_open(item: Any) -> Any:
     if (yield "load", "open"):
         yield "free", item
@@ -164,6 +178,13 @@ KNOWN = {
     "a loop beside a failure": Protocol(
         ((Turn(round_and_round, repeat=True),), (Turn(storing("x", 1)), Turn(failing_if_set("x")))),
         marked=("x", "mine"),
+    ),
+    "three in a row": Protocol(
+        flows(failing_if_set("x"), copying("y", "x"), storing("y", 1)),
+        marked=("x", "y"),
+    ),
+    "a section and a free": Protocol(
+        flows(looking_in_a_section, freeing), setup=an_object, rcu=True
     ),
     "a last look and a free": Protocol(flows(looking(1), freeing), setup=an_object),
     "two looks and a free": Protocol(flows(looking(2), freeing), setup=an_object),
@@ -219,15 +240,26 @@ def without_reads(reads: int, writes: int, other: Node) -> bool:
     return not writes & other.future_writes
 
 
-def only_the_next_action(self: Alone[Any], node: Node, nodes: tuple[Node, ...]) -> bool:
-    return not any(
-        node.action.conflicts(other.action)
+def only_the_next_action(self: Persistent[Any], group: Any, nodes: Any) -> Any:
+    inside = list(group)
+    for node in inside:
+        inside += [
+            other for other in nodes if other not in inside and node.action.conflicts(other.action)
+        ]
+    return tuple(node for node in nodes if node in inside)
+
+
+def only_the_first(self: Persistent[Any], group: Any, nodes: Any) -> Any:
+    """A set that does not grow by what its own new members depend on."""
+    reads, writes = self.futures.touched(group[0])
+    return tuple(
+        other
         for other in nodes
-        if other is not node and node.action and other.action
+        if other in group or not partial_order.independent(reads, writes, other)
     )
 
 
-def never_looked_at_again(self: Alone[Any]) -> list[Any]:
+def never_looked_at_again(self: Persistent[Any]) -> list[Any]:
     self.futures.update()
     return []
 
@@ -246,10 +278,15 @@ def of_some_way(self: LastAccess, node: Node) -> bool:
     return changed
 
 
-def init_without_loops(self: LastAccess, flows: Any) -> None:
-    self._straight = [0 for _ in flows]
-    self._others_end = [True for _ in flows]
-    self._bits = {}
+def entering_depends_on_nothing(self: Futures, node: Node) -> tuple[int, int]:
+    assert node.action is not None
+    if node.action.name == "rcu_read_lock":
+        return 0, 0
+    return node.action.read_mask, node.action.write_mask
+
+
+def nothing(*_: Any) -> None:
+    pass
 
 
 def never_passes(*_: Any) -> bool:
@@ -267,9 +304,10 @@ def never_passes(*_: Any) -> bool:
         ),
         (partial_order, "independent", without_writes, {"two stores", "a store and a load"}),
         (partial_order, "independent", without_reads, {"a store and a load"}),
-        (Alone, "_apart", only_the_next_action, {"a load learnt late"}),
+        (Persistent, "_closure", only_the_next_action, {"a load learnt late"}),
+        (Persistent, "_closure", only_the_first, {"three in a row"}),
         (
-            Alone,
+            Persistent,
             "no_longer",
             never_looked_at_again,
             {"two stores", "a store and a load", "a load learnt late", "two locks"},
@@ -287,7 +325,10 @@ def never_passes(*_: Any) -> bool:
             {"a last look and a free", "a second look if it is kept"},
         ),
         (LastAccess, "learn", of_some_way, {"a second look if it is kept"}),
-        (LastAccess, "__init__", init_without_loops, {"a second look that waits for ever"}),
+        (LastAccess, "_may_wait_for_ever", never_passes, {"a second look that waits for ever"}),
+        (Futures, "touched", entering_depends_on_nothing, {"a section and a free"}),
+        (tries, "_made_progress", always, {"a loop beside a failure"}),
+        (Persistent, "note", nothing, {"a load learnt late", "two locks"}),
         (last_access, "_may_pass", never_passes, {"a second look that RCU allows"}),
     ],
 )

@@ -52,8 +52,8 @@ class Node:
 
     `future_reads` and `future_writes` are masks of all cells that the flow may yet touch,
     as far as is known; `bound` is a mask of the objects that it accesses after this action,
-    whatever comes. `turns_back`: a loop begins anew after its action. `in_section`: its CPU is in
-    an RCU read-side section.
+    whatever comes. `turns_back`: a loop begins anew after its action, and may have changed
+    nothing. `in_section`: its CPU is in an RCU read-side section.
     """
 
     __slots__ = (
@@ -110,6 +110,8 @@ class Tries:
         self.nodes: list[list[Node]] = [[] for _ in flows]
         self._roots: dict[tuple[int, int], Node] = {}
         self._parked: deque[Node] = deque()
+        #: The flows of which a local state turns back.
+        self.looping: set[int] = set()
         #: Local states with a new action or successor since somebody emptied this.
         self.fresh: list[Node] = []
 
@@ -140,8 +142,10 @@ class Tries:
             found = node.children[key] = self._discover(node, response)
             found.predecessors.append(node)
             self.fresh.append(node)
-            begins = found.parent is None and not found.finished
-            node.turns_back |= begins and found.call <= node.call
+            if found.parent is None and not found.finished and found.call <= node.call:
+                node.turns_back |= not _made_progress(node)
+                if node.turns_back:
+                    self.looping.add(node.column)
         return found
 
     def _after(self, column: int, call: int, result: object) -> int:
@@ -214,6 +218,16 @@ class Tries:
             given = self._resume(parked, step.response)
         assert given is node.action, "kernel code asked another question when replayed"
         return parked
+
+
+def _made_progress(node: Node) -> bool:
+    """Whether the call allocated or freed memory up to here: no state comes back after that."""
+    step: Node | None = node
+    while step is not None:
+        if step.action is not None and step.action.name in ("alloc", "free"):
+            return True
+        step = step.parent
+    return False
 
 
 def _let_all_go(context: Context) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rmaplab.checker.findings import Cause, Finding, cause_of
 from rmaplab.checker.options import Limits, Reduction
 from rmaplab.checker.races import Races
-from rmaplab.checker.reduction.partial_order import Alone, Futures
+from rmaplab.checker.reduction.partial_order import Futures, Group, Persistent
 from rmaplab.checker.tables import Tables, WidthExceededError
 from rmaplab.checker.tries import Node
 from rmaplab.machine.faults import KernelStateError
@@ -120,22 +120,24 @@ class _Search:
         self.end = time.monotonic() + limits.seconds
         self.next_look = LOOK_EVERY
         self.origin: dict[str, Way | None] = {}
-        self.alone: Alone[Head] | None = None
+        self.persistent: Persistent[Head] | None = None
         if Reduction.PARTIAL_ORDER in reductions:
-            self.alone = Alone(walker.futures, Reduction.LAST_ACCESS in reductions)
+            self.persistent = Persistent(walker.futures, Reduction.LAST_ACCESS in reductions)
         #: How many states in a row are not kept.
         self.unkept = KEEP_EVERY if Reduction.UNSTORED in reductions else 1
         self.races = Races()
         self._causes: dict[tuple[KernelStateError, tuple[Node, ...]], Cause] = {}
 
     def run(self) -> Walk:
-        """Level by level; then again from where a flow turns out not to have been alone."""
+        """Level by level; then again from where other flows turn out to matter."""
         start = self.tables.start()
         self.origin = {start: None}
         level = [Head(start, None)]
         while level:
             self._levels(level)
-            level = self.alone.no_longer() if self.alone is not None and not self.ended else []
+            level = []
+            if self.persistent is not None and not self.ended:
+                level = self.persistent.no_longer()
         self.result.states = len(self.origin)
         return self.result
 
@@ -170,40 +172,51 @@ class _Search:
     # Steps
 
     def _expand(self, head: Head, following: list[Head]) -> None:
-        """Let one flow go alone from a kept state, or else all of them; or that of the head."""
+        """Let flows go from a kept state: one, some, or all of them; or that of the head."""
         state, column = head
         if column is not None:
             self._try(state, self.tables.node(state, column), following)
             return
-        nodes = self.tables.runnable(state)
+        nodes = tuple(self.tables.runnable(state))
         way = Way(state, "")
         if not nodes:
             self._finish(state, way)
         elif not self._wrong_at_once(nodes, way):
-            gone = self._alone(state, nodes, way)
+            gone = self._alone(state, nodes, way, head)
             if gone is not None:
-                self._follow(gone, Head(state, None), following)
-                return
-            moved = False
-            for node in nodes:
-                moved = self._try(state, node, following) or moved
-            if not moved:
-                self._deadlock(nodes, way)
+                self._follow(gone, head, following)
+            elif not self._some(state, nodes, following):
+                moved = [self._try(state, node, following) for node in nodes]
+                if moved == [None] * len(nodes):
+                    self._deadlock(nodes, way)
 
-    def _try(self, state: str, node: Node, following: list[Head]) -> bool:
-        """Let a flow go from a kept state, unless it waits."""
+    def _some(self, state: str, nodes: Group, following: list[Head]) -> bool:
+        """Let the flows of a persistent set go from a kept state, if that is enough."""
+        for group in self._sets(nodes):
+            if len(group) == 1:
+                continue
+            moved = [self._try(state, node, following) for node in group]
+            if True in moved:
+                if False in moved or any(node.turns_back for node in group):
+                    return False
+                assert self.persistent is not None
+                self.persistent.note(nodes, group, Head(state, None))
+                return True
+        return False
+
+    def _try(self, state: str, node: Node, following: list[Head]) -> bool | None:
+        """Let a flow go from a kept state: whether it did well; None if it waits."""
         stepped = self.tables.step(state, node.column)
         if stepped is None:
-            return False
+            return None
         after, fault = stepped
         self.result.transitions += 1
+        way = Way(state, chr(node.column))
         if fault is not None:
             child = self.tables.node(after, node.column)
-            nodes = (child if child.fault is fault else node,)
-            self._found(fault, nodes, Way(state, chr(node.column)), pending=False)
-        else:
-            way = Way(state, chr(node.column))
-            self._follow((after, way), Head(state, node.column), following)
+            self._found(fault, (child if child.fault is fault else node,), way, pending=False)
+            return False
+        self._follow((after, way), Head(state, node.column), following)
         return True
 
     def _follow(self, reached: tuple[str, Way], head: Head, following: list[Head]) -> None:
@@ -212,38 +225,36 @@ class _Search:
         while state not in self.origin:
             gone = None
             if len(way.columns) < self.unkept:
-                gone = self._alone(state, self.tables.runnable(state), way, head)
+                gone = self._alone(state, tuple(self.tables.runnable(state)), way, head)
             if gone is None:
                 self.origin[state] = way
                 following.append(Head(state, None))
                 return
             state, way = gone
 
-    def _alone(
-        self, state: str, nodes: list[Node], way: Way, head: Head | None = None
-    ) -> tuple[str, Way] | None:
-        """Let one flow go, if it may go alone; None if all have to.
+    def _alone(self, state: str, nodes: Group, way: Way, head: Head) -> tuple[str, Way] | None:
+        """Let one flow go, if there is one that may go alone.
 
-        All have to where it waits or goes wrong, or its loop begins anew: else the others would
-        never go, from there.
+        Not if it waits or goes wrong, or its loop begins anew: else the others would never go,
+        from there.
         """
         self._look_for_races(nodes, way)
-        together = tuple(nodes)
-        node = self._candidate(together)
-        if node is None:
-            return None
-        stepped = self.tables.step(state, node.column)
-        if stepped is None or stepped[1] is not None or node.turns_back:
-            return None
-        self.result.transitions += 1
-        if self.alone is not None and len(together) > 1:
-            self.alone.note(together, head or Head(state, None))
-        return stepped[0], Way(way.state, way.columns + chr(node.column))
+        for group in self._sets(nodes):
+            if len(group) > 1:
+                break
+            column = group[0].column
+            stepped = self.tables.step(state, column)
+            if stepped is not None and stepped[1] is None and not group[0].turns_back:
+                self.result.transitions += 1
+                if self.persistent is not None and len(nodes) > 1:
+                    self.persistent.note(nodes, group, head)
+                return stepped[0], Way(way.state, way.columns + chr(column))
+        return None
 
-    def _candidate(self, nodes: tuple[Node, ...]) -> Node | None:
+    def _sets(self, nodes: Group) -> tuple[Group, ...]:
         if len(nodes) > 1:
-            return self.alone.candidate(nodes) if self.alone is not None else None
-        return next((node for node in nodes if node.action and not node.turns_back), None)
+            return self.persistent.sets(nodes) if self.persistent is not None else ()
+        return tuple((node,) for node in nodes if node.action and not node.turns_back)
 
     # Findings
 
@@ -283,7 +294,7 @@ class _Search:
         if fault is not None:
             self._found(fault, (), way)
 
-    def _wrong_at_once(self, nodes: list[Node], way: Way) -> bool:
+    def _wrong_at_once(self, nodes: Group, way: Way) -> bool:
         """Whether a flow goes wrong before it touches anything: its first call may."""
         wrong = [node for node in nodes if node.fault is not None]
         for node in wrong:
@@ -291,15 +302,15 @@ class _Search:
             self._found(node.fault, (node,), way)
         return bool(wrong)
 
-    def _deadlock(self, nodes: list[Node], way: Way) -> None:
+    def _deadlock(self, nodes: Group, way: Way) -> None:
         waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]
         first = nodes[0].action
         assert first is not None
         message = "waiting for ever: " + ", ".join(waits)
         fault = KernelStateError("deadlock", message, first.ref, first.field)
-        self._found(fault, tuple(nodes), way)
+        self._found(fault, nodes, way)
 
-    def _look_for_races(self, nodes: list[Node], way: Way) -> None:
+    def _look_for_races(self, nodes: Group, way: Way) -> None:
         for pair in self.races.found(nodes):
             action = pair[0].action
             assert action is not None

@@ -8,7 +8,8 @@ docs/how-the-checker-works.md has the argument; tests/quality compares with the 
 
 from __future__ import annotations
 
-from rmaplab.checker.program import Flow
+from collections.abc import Set
+
 from rmaplab.checker.tries import Node
 from rmaplab.machine.cells import Guard
 
@@ -16,17 +17,9 @@ from rmaplab.machine.cells import Guard
 class LastAccess:
     """What each flow is bound to access, as far as is known."""
 
-    def __init__(self, flows: tuple[Flow, ...]) -> None:
-        #: Of each flow, its calls from the one after its last loop on.
-        self._straight = [
-            max((place + 1 for place, call in enumerate(flow.calls) if call.repeat), default=0)
-            for flow in flows
-        ]
-        #: Of each flow, whether every other one comes to an end: then a wait of it does.
-        self._others_end = [
-            not any(self._straight[:column] + self._straight[column + 1 :])
-            for column in range(len(flows))
-        ]
+    def __init__(self, looping: Set[int]) -> None:
+        #: The flows that may go on for ever.
+        self.looping = looping
         self._bits: dict[object, int] = {}
 
     def learn(self, node: Node) -> bool:
@@ -41,7 +34,7 @@ class LastAccess:
     def spared(self, node: Node) -> int:
         """The life cells that the node's action need not be held to depend on."""
         assert node.action is not None
-        if node.call < self._straight[node.column]:
+        if self._may_wait_for_ever(node):
             return 0
         lives = 0
         for guard in node.action.guards:
@@ -56,8 +49,11 @@ class LastAccess:
         turned_back = child.parent is None and child.call <= node.call
         if child.action is None or turned_back:
             return 0
-        passes = self._others_end[child.column] or not child.action.waits
-        return self._touched(child) | (child.bound if passes else 0)
+        return self._touched(child) | (0 if self._may_wait_for_ever(child) else child.bound)
+
+    def _may_wait_for_ever(self, node: Node) -> bool:
+        """Whether the action waits for others, of which one may go round and round."""
+        return node.action is not None and node.action.waits and bool(self.looping - {node.column})
 
     def _touched(self, node: Node) -> int:
         """The objects that the node's action is an error on if they have been freed."""

@@ -1,8 +1,9 @@
-"""Partial-order reduction: when one flow alone may go on, and no interleaving is lost.
+"""Partial-order reduction: when some flows may go without the others, and nothing is lost.
 
-A flow may go alone if its action is independent of all that every other flow may yet do.
-What a flow may yet do grows as local states are discovered: then the states where a flow went
-alone are looked at again, until none is left where it should not have.
+They may if the action of each is independent of all that every flow outside may yet do: such a set
+is called persistent.
+What a flow may yet do grows as local states are discovered: then the states where only a set went
+are looked at again, until none is left where it should not have.
 docs/how-the-checker-works.md has the argument; tests/quality compares with the full walk.
 """
 
@@ -16,13 +17,20 @@ from rmaplab.checker.tries import Node, Tries
 
 Origin = TypeVar("Origin", bound=Hashable)
 
+#: Local states of several flows, in their order.
+Group = tuple[Node, ...]
+
 
 class Futures:
     """Of each local state, the cells that its flow may yet read and write."""
 
     def __init__(self, tries: Tries) -> None:
         self.tries = tries
-        self.last_access = LastAccess(tries.flows)
+        self.last_access = LastAccess(tries.looping)
+        self._looping = 0
+        self._kept = sum(1 << cell.number for cell in tries.machine.readers)
+        #: Lives of what was looked at in a read-side section.
+        self._looked_at = 0
 
     def update(self) -> list[Node]:
         """Bring the masks up to what is known now: the local states of which more is known.
@@ -32,6 +40,9 @@ class Futures:
         grown: dict[Node, None] = {}
         todo = self.tries.fresh
         self.tries.fresh = []
+        if len(self.tries.looping) > self._looping:
+            self._looping = len(self.tries.looping)
+            todo = [node for nodes in self.tries.nodes for node in nodes]
         while todo:
             node = todo.pop()
             if self._grow(node):
@@ -44,6 +55,8 @@ class Futures:
         if node.action is not None:
             reads |= node.action.read_mask
             writes |= node.action.write_mask
+            for guard in node.action.guards if node.in_section else ():
+                self._looked_at |= 1 << guard.life.number
         for child in node.children.values():
             reads |= child.future_reads
             writes |= child.future_writes
@@ -51,14 +64,26 @@ class Futures:
         node.future_reads, node.future_writes = reads, writes
         return self.last_access.learn(node) or grown
 
+    def touched(self, node: Node) -> tuple[int, int]:
+        """The cells by which the node's action depends on others: those it reads, and writes.
+
+        What a section keeps matters only to who looks at it there: so entering one depends on the
+        lives of what is looked at, and a free on no section.
+        """
+        action = node.action
+        assert action is not None
+        if action.name == "rcu_read_lock":
+            return node.future_reads & self._looked_at, 0
+        return action.read_mask & ~self._kept, action.write_mask
+
 
 def independent(reads: int, writes: int, other: Node) -> bool:
     """Whether an action that reads and writes these cells is so of all the other may yet do."""
     return not (reads & other.future_writes or writes & (other.future_reads | other.future_writes))
 
 
-class Alone(Generic[Origin]):
-    """The states in which one flow went alone, to be looked at again when more is known.
+class Persistent(Generic[Origin]):
+    """Which flows may go without the others, and where they did: to be looked at again.
 
     Of each state something is noted from which the walk comes there again.
     """
@@ -66,51 +91,59 @@ class Alone(Generic[Origin]):
     def __init__(self, futures: Futures, last_access: bool) -> None:
         self.futures = futures
         self.last_access = last_access
-        self._chosen: dict[tuple[Node, ...], Node | None] = {}
-        self._origins: dict[tuple[Node, ...], list[Origin]] = {}
-        self._by_node: dict[Node, list[tuple[Node, ...]]] = {}
+        self._sets: dict[Group, tuple[Group, ...]] = {}
+        self._origins: dict[Group, dict[Group, list[Origin]]] = {}
+        self._by_node: dict[Node, dict[Group, None]] = {}
 
-    def candidate(self, nodes: tuple[Node, ...]) -> Node | None:
-        """A flow that may go alone when these are the local states, as far as is known."""
+    def sets(self, nodes: Group) -> tuple[Group, ...]:
+        """Of these local states, those that may go without the others; the smallest sets first."""
         try:
-            return self._chosen[nodes]
+            return self._sets[nodes]
         except KeyError:
-            return self._choose(nodes)
+            return self._find(nodes)
 
-    def _choose(self, nodes: tuple[Node, ...]) -> Node | None:
-        chosen = None
+    def _find(self, nodes: Group) -> tuple[Group, ...]:
         if all(node.action is not None for node in nodes):
-            able = (node for node in nodes if not node.turns_back)
-            chosen = next((node for node in able if self._apart(node, nodes)), None)
-        self._chosen[nodes] = chosen
-        if chosen is not None:
+            closures = dict.fromkeys(self._closure((node,), nodes) for node in nodes)
+            able = [
+                each
+                for each in closures
+                if len(each) < len(nodes) and not any(node.turns_back for node in each)
+            ]
+            found = tuple(sorted(able, key=len))
+        else:
+            found = ()
+        self._sets[nodes] = found
+        if found:
             for node in nodes:
-                self._by_node.setdefault(node, []).append(nodes)
-        return chosen
+                self._by_node.setdefault(node, {})[nodes] = None
+        return found
 
-    def _apart(self, node: Node, nodes: tuple[Node, ...]) -> bool:
-        """Whether a flow's action is independent of all that the others of these may yet do."""
-        assert node.action is not None
-        reads, writes = node.action.read_mask, node.action.write_mask
-        if self.last_access:
-            reads &= ~self.futures.last_access.spared(node)
-        return all(other is node or independent(reads, writes, other) for other in nodes)
+    def _closure(self, group: Group, nodes: Group) -> Group:
+        """The least set around a group of whose actions each is independent of all others."""
+        inside = list(group)
+        for node in inside:
+            reads, writes = self.futures.touched(node)
+            if self.last_access:
+                reads &= ~self.futures.last_access.spared(node)
+            for other in nodes:
+                if other not in inside and not independent(reads, writes, other):
+                    inside.append(other)
+        return tuple(node for node in nodes if node in inside)
 
-    def note(self, nodes: tuple[Node, ...], origin: Origin) -> None:
-        """Remember where a state was come from in which the candidate went alone."""
-        self._origins.setdefault(nodes, []).append(origin)
+    def note(self, nodes: Group, group: Group, origin: Origin) -> None:
+        """Remember where a state was come from in which only the group went."""
+        self._origins.setdefault(nodes, {}).setdefault(group, []).append(origin)
 
     def no_longer(self) -> list[Origin]:
-        """Where the states come from in which the flow should not have gone alone."""
+        """Where the states come from in which others should have gone, too."""
         again: dict[Origin, None] = {}
-        for node in self.futures.update():
-            for nodes in self._by_node.pop(node, ()):
-                chosen = self._chosen.get(nodes)
-                if chosen is None:
-                    continue
-                if self._apart(chosen, nodes):
-                    self._by_node.setdefault(node, []).append(nodes)
-                else:
-                    del self._chosen[nodes]
-                    again.update(dict.fromkeys(self._origins.pop(nodes, ())))
+        grown = dict.fromkeys(
+            nodes for node in self.futures.update() for nodes in self._by_node.get(node, ())
+        )
+        for nodes in grown:
+            self._sets.pop(nodes, None)
+            noted = self._origins.get(nodes, {})
+            for group in [each for each in noted if self._closure(each, nodes) != each]:
+                again.update(dict.fromkeys(noted.pop(group)))
         return list(again)
