@@ -93,6 +93,8 @@ class Persistent(Generic[Origin]):
         self.last_access = last_access
         self._sets: dict[Group, tuple[Group, ...]] = {}
         self._origins: dict[Group, dict[Group, list[Origin]]] = {}
+        #: Of two local states: whether the first one's action depends on the second's future.
+        self._known: dict[Node, dict[Node, bool]] = {}
         self._by_node: dict[Node, dict[Group, None]] = {}
 
     def sets(self, nodes: Group) -> tuple[Group, ...]:
@@ -103,33 +105,45 @@ class Persistent(Generic[Origin]):
             return self._find(nodes)
 
     def _find(self, nodes: Group) -> tuple[Group, ...]:
+        found: tuple[Group, ...] = ()
         if all(node.action is not None for node in nodes):
-            closures = dict.fromkeys(self._closure((node,), nodes) for node in nodes)
-            able = [
-                each
-                for each in closures
-                if len(each) < len(nodes) and not any(node.turns_back for node in each)
-            ]
-            found = tuple(sorted(able, key=len))
-        else:
-            found = ()
+            able = [node for node in nodes if not node.turns_back]
+            found = tuple((node,) for node in able if self._is_closed((node,), nodes))
+            if not found and len(nodes) > 2:
+                closures = dict.fromkeys(self._closure(node, nodes) for node in able)
+                sets = [each for each in closures if len(each) < len(nodes)]
+                sets = [each for each in sets if not any(node.turns_back for node in each)]
+                found = tuple(sorted(sets, key=len))
         self._sets[nodes] = found
         if found:
             for node in nodes:
                 self._by_node.setdefault(node, {})[nodes] = None
         return found
 
-    def _closure(self, group: Group, nodes: Group) -> Group:
-        """The least set around a group of whose actions each is independent of all others."""
-        inside = list(group)
-        for node in inside:
+    def _closure(self, node: Node, nodes: Group) -> Group:
+        """The least set around a flow of whose actions each is independent of all others."""
+        inside = [node]
+        for each in inside:
+            inside += [o for o in nodes if o not in inside and self._depends(each, o)]
+        return tuple(each for each in nodes if each in inside)
+
+    def _is_closed(self, group: Group, nodes: Group) -> bool:
+        for node in group:
+            for other in nodes:
+                if other not in group and self._depends(node, other):
+                    return False
+        return True
+
+    def _depends(self, node: Node, other: Node) -> bool:
+        """Whether the node's action may depend on something that the other may yet do."""
+        known = self._known.setdefault(node, {})
+        found = known.get(other)
+        if found is None:
             reads, writes = self.futures.touched(node)
             if self.last_access:
                 reads &= ~self.futures.last_access.spared(node)
-            for other in nodes:
-                if other not in inside and not independent(reads, writes, other):
-                    inside.append(other)
-        return tuple(node for node in nodes if node in inside)
+            found = known[other] = not independent(reads, writes, other)
+        return found
 
     def note(self, nodes: Group, group: Group, origin: Origin) -> None:
         """Remember where a state was come from in which only the group went."""
@@ -141,9 +155,10 @@ class Persistent(Generic[Origin]):
         grown = dict.fromkeys(
             nodes for node in self.futures.update() for nodes in self._by_node.get(node, ())
         )
+        self._known.clear()
         for nodes in grown:
             self._sets.pop(nodes, None)
             noted = self._origins.get(nodes, {})
-            for group in [each for each in noted if self._closure(each, nodes) != each]:
+            for group in [each for each in noted if not self._is_closed(each, nodes)]:
                 again.update(dict.fromkeys(noted.pop(group)))
         return list(again)
