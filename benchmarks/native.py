@@ -13,10 +13,11 @@ import argparse
 import resource
 import time
 
+from rmaplab.checker.exploration import Walk, never
 from rmaplab.checker.native.search import NativeSearch
 from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.tables import Tables
-from rmaplab.checker.walker import Walk, Walker, never
+from rmaplab.checker.walker import Walker
 from rmaplab.litmus.reader import read_text
 from rmaplab.runner.choice import find_kernel
 from rmaplab.runner.scenario import build

@@ -18,7 +18,7 @@ from typing import Any
 from anon_vma import PTE_PRESENT, VARIANTS, Before
 
 from rmaplab.checker.check import SetupRecorder, check
-from rmaplab.checker.options import Options
+from rmaplab.checker.options import EVERY, NONE, Options
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.checker.verdict import CLEAN, Outcome
 from rmaplab.machine import atomic_inc
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", action="store_true", help="stop at the first violation")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
-    options = Options(reduce=not chosen.full, first=chosen.first)
+    options = Options(reductions=NONE if chosen.full else EVERY, first=chosen.first)
     outcome = check(build(chosen.scenario, chosen.variant), options)
     found = document(chosen.scenario, chosen.variant, outcome)
     if chosen.json:

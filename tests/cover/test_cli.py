@@ -74,7 +74,7 @@ class TestStatus:
     def test_a_violation_outweighs_a_limit(self, litmus: Any) -> None:
         path = litmus("litmus x\nsetup\n A: mmap 0\n A: write 0 = 1\nCPU0\n A: exit\n")
 
-        limit = ("--max-states", "100", "--jobs", "1")
+        limit = ("--max-states", "100", "--full", "--jobs", "1")
         done = rmaplab("check", path, "cow-both-write", "-k", "seed-v2", "-k", "v2.6.38", *limit)
 
         assert "1 not, 2 undetermined" in done.stdout

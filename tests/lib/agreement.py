@@ -5,32 +5,36 @@ from __future__ import annotations
 from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
+from rmaplab.checker.exploration import Walk, never
 from rmaplab.checker.native.search import NativeSearch
-from rmaplab.checker.options import Limits, Native
+from rmaplab.checker.options import EVERY, NONE, Limits, Native, Reduction
 from rmaplab.checker.trace import replay
-from rmaplab.checker.walker import Walk, Walker, never
+from rmaplab.checker.walker import Walker
 
 LIMITS = Limits()
+
+#: All reductions, each left out, each by itself.
+CHOICES = (EVERY, *(EVERY - {each} for each in Reduction), *(frozenset({r}) for r in Reduction))
 
 
 def hold_every_kind(protocol: Protocol, answer: Answer) -> None:
     """A walk that goes on finds each kind that there is, and the full one as near as it is."""
-    for reduce in (False, True):
-        found = Bench(protocol).walker().walk(reduce, LIMITS, enough=never).findings.values()
+    for reductions in (NONE, EVERY - {Reduction.LAST_ACCESS}):
+        found = Bench(protocol).walker().walk(reductions, LIMITS, enough=never).findings.values()
         lengths: dict[str, int] = {}
         for finding in found:
             if not finding.is_race:
                 length = len(finding.path)
                 lengths[finding.fault.kind] = min(lengths.get(finding.fault.kind, length), length)
         assert lengths.keys() == answer.nearest.keys()
-        assert reduce or lengths == answer.nearest
+        assert reductions or lengths == answer.nearest
 
 
 def hold_full_walk(protocol: Protocol, answer: Answer) -> None:
     """The full walk is brute force's, to the state."""
     bench = Bench(protocol)
     walker = bench.walker()
-    walk = walker.walk(False, LIMITS)
+    walk = walker.walk(NONE, LIMITS)
     if walk.finding is not None:
         assert len(walk.finding.path) == answer.length()
         assert answer.nearest[walk.finding.fault.kind] == answer.length()
@@ -41,11 +45,13 @@ def hold_full_walk(protocol: Protocol, answer: Answer) -> None:
     assert (len(walk.race.path) if walk.race else None) == answer.race
 
 
-def hold_reduced_walk(protocol: Protocol, answer: Answer) -> None:
+def hold_reduced_walk(
+    protocol: Protocol, answer: Answer, reductions: frozenset[Reduction] = EVERY
+) -> None:
     """The reduced walk finds something wrong if there is any, else each end and whether a race."""
     bench = Bench(protocol)
     walker = bench.walker()
-    walk = walker.walk(True, LIMITS)
+    walk = walker.walk(reductions, LIMITS)
     assert (walk.finding is None) == (not answer.nearest)
     if walk.finding is not None:
         assert walk.finding.fault.kind in answer.nearest
@@ -56,36 +62,41 @@ def hold_reduced_walk(protocol: Protocol, answer: Answer) -> None:
 
 
 def by_brute_force(protocol: Protocol) -> Answer:
-    """What brute force finds, and so do both walks."""
+    """What brute force finds, and so do all walks."""
     answer = enumerate_all(protocol)
     hold_full_walk(protocol, answer)
-    hold_reduced_walk(protocol, answer)
+    for reductions in CHOICES:
+        hold_reduced_walk(protocol, answer, reductions)
     hold_every_kind(protocol, answer)
     return answer
 
 
-def hold_to_full_walk(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
-    """The reduced walk of a scenario agrees with the full one, where neither meets a limit."""
-    reduced = walker.walk(True, limits)
-    full = walker.walk(False, limits)
-    if reduced.limit or full.limit:
-        return reduced, full
-    assert (reduced.finding is None) == (full.finding is None)
-    if reduced.finding is not None and full.finding is not None:
-        assert len(full.finding.path) <= len(reduced.finding.path)
-        return reduced, full
-    assert {end.rstrip("\0") for end in reduced.terminals} == {
-        end.rstrip("\0") for end in full.terminals
-    }
-    assert (reduced.race is None) == (full.race is None)
-    assert reduced.states <= full.states
-    return reduced, full
+def hold_to_full_walk(walker: Walker, limits: Limits) -> bool:
+    """Whether the full walk meets no limit: then each reduced walk of a scenario agrees with it."""
+    full = walker.walk(NONE, limits)
+    if full.limit:
+        return False
+    for reductions in CHOICES:
+        reduced = walker.walk(reductions, limits)
+        assert not reduced.limit
+        assert (reduced.finding is None) == (full.finding is None)
+        if reduced.finding is not None and full.finding is not None:
+            assert len(full.finding.path) <= len(reduced.finding.path)
+            continue
+        assert ends(reduced) == ends(full)
+        assert (reduced.race is None) == (full.race is None)
+        assert reduced.states <= full.states
+    return True
+
+
+def ends(walk: Walk) -> set[str]:
+    """The memories in which all had finished, however wide states were."""
+    return {end.rstrip("\0") for end in walk.terminals}
 
 
 def natively(walker: Walker, limits: Limits = LIMITS, native: Native | None = None) -> Walk:
     """The full walk in compiled code, for every cause."""
-    walker.native = native or Native()
-    return NativeSearch(walker, False, limits, None, never).run()
+    return NativeSearch(walker.tables, native or Native(), limits, None, never).run()
 
 
 def hold_native_walk(walker: Walker, limits: Limits = LIMITS) -> tuple[Walk, Walk]:
@@ -96,7 +107,7 @@ def hold_native_walk(walker: Walker, limits: Limits = LIMITS) -> tuple[Walk, Wal
     native = natively(walker, limits)
     exact = natively(walker, limits, Native(exact=True, cores=1))
     walker.native = Native(start=limits.states + 1)
-    python = walker.walk(False, limits, None, never)
+    python = walker.walk(NONE, limits, None, never)
     if not (native.limit or python.limit):
         assert numbers(walker, native) == numbers(walker, exact) == numbers(walker, python)
     return native, python
@@ -112,5 +123,4 @@ def numbers(walker: Walker, walk: Walk) -> object:
         else:
             assert finding.pending or finding.at_end
     causes = {cause: len(finding.path) for cause, finding in walk.findings.items()}
-    ends = {end.rstrip("\0") for end in walk.terminals}
-    return walk.states, walk.transitions, walk.depth, causes, ends
+    return walk.states, walk.transitions, walk.depth, causes, ends(walk)

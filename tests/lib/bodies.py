@@ -7,7 +7,7 @@ from typing import Any
 from protocols import Bench, Protocol
 
 from rmaplab.checker.check import check
-from rmaplab.checker.options import Options
+from rmaplab.checker.options import NONE, Options
 
 
 def steps_of(protocol: Protocol) -> list[tuple[int, str]]:
@@ -20,7 +20,7 @@ def steps_of(protocol: Protocol) -> list[tuple[int, str]]:
 def verdict_of(protocol: Protocol) -> str:
     """The verdict, which does not depend on the reduction."""
     verdict = check(Bench(protocol).scenario).verdict
-    assert check(Bench(protocol).scenario, Options(reduce=False)).verdict == verdict
+    assert check(Bench(protocol).scenario, Options(reductions=NONE)).verdict == verdict
     return verdict
 
 

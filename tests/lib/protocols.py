@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rmaplab.checker.check import SetupRecorder
-from rmaplab.checker.options import Limits
+from rmaplab.checker.exploration import Walk
+from rmaplab.checker.options import NONE, Limits, Reduction
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.checker.tables import Tables
-from rmaplab.checker.walker import Walk, Walker
+from rmaplab.checker.walker import Walker
 from rmaplab.machine import (
     SLAB_DESTROY_BY_RCU,
     KernelStateError,
@@ -52,6 +53,9 @@ from rmaplab.machine.traced_part import Part
 from rmaplab.machine.traced_slab import Ref
 
 Body = Callable[..., Generator[Any, Any, Any]]
+
+#: Partial-order reduction alone: a state is kept for each step.
+PARTIAL_ORDER = frozenset({Reduction.PARTIAL_ORDER})
 
 
 class Pointer(NamedTuple):
@@ -191,9 +195,9 @@ class Bench:
         self.machine.freeze()
         return Walker(Tables(self.scenario))
 
-    def walk(self, reduce: bool = False, limits: Limits | None = None) -> Walk:
+    def walk(self, reductions: frozenset[Reduction] = NONE, limits: Limits | None = None) -> Walk:
         """One walk, all by itself."""
-        return self.walker().walk(reduce, limits or Limits())
+        return self.walker().walk(reductions, limits or Limits())
 
     def finals(self, walker: Walker, walk: Walk) -> set[frozenset[Any]]:
         """The memories in which all had finished."""

@@ -1,4 +1,7 @@
-"""Random small protocols: two or three flows over fields, locks, counts, a list and objects."""
+"""Random small protocols: two or three flows over fields, locks, counts, a list and objects.
+
+`protocols` are of everything; in `lives`, objects are freed while others look at them.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +98,8 @@ def do(op: Any, answer: Any, pointers: Any) -> Any:
             answer = yield from do(inner, answer, pointers)
         yield (give, what) if what else (give,)
         return answer
+    if op[0] == "when":
+        return (yield from do(op[1], answer, pointers)) if answer else answer
     if op[0] == "object":
         return (yield on_object(op[1], pointers[op[2]]))
     number = int(answer) if isinstance(answer, int) else 0
@@ -128,4 +133,37 @@ def protocols(draw: Any) -> Protocol:
         last=draw(st.sampled_from([frozenset(), frozenset({count - 1})])),
         rcu=draw(st.booleans()),
         no_leak=False,
+    )
+
+
+#: What touches the first object, most often to look at it.
+LOOKS = (("load", "x"), ("load", "x"), ("store", "x", 1), ("free",))
+looks = st.tuples(st.just("object"), st.sampled_from(LOOKS), st.just(0))
+flags = st.sampled_from([("load", "m"), ("store", "m", 0), ("store", "m", 1), ("empty", "list")])
+asked = st.tuples(st.sampled_from(["when", "unless"]), looks | flags)
+held = st.tuples(
+    st.just("around"), st.sampled_from(AROUND[2:]), st.lists(looks | asked, min_size=1, max_size=2)
+)
+calls = st.lists(looks | flags | asked | held, min_size=1, max_size=2)
+one_loop_or_none = st.lists(st.lists(flags, min_size=1, max_size=1), max_size=1)
+
+
+@st.composite
+def lives(draw: Any) -> Protocol:
+    """A random protocol about the life of an object, with calls that may begin anew."""
+    count = draw(st.integers(2, 3))
+    return Protocol(
+        tuple(
+            (Turn(Body(draw(calls))), *(Turn(Body(ops), True) for ops in draw(one_loop_or_none)))
+            for _ in range(count)
+        ),
+        marked=("x", "m"),
+        locks=("l", "k"),
+        bits=("b",),
+        sems=("s",),
+        counts=("c",),
+        heads=("list",),
+        setup=setup,
+        rcu=draw(st.booleans()),
+        no_leak=draw(st.booleans()),
     )

@@ -10,14 +10,15 @@ from typing import Any
 from rmaplab.checker import lock_order
 from rmaplab.checker.coverage import Lines
 from rmaplab.checker.explain import explain
+from rmaplab.checker.exploration import Enough, Progress, Walk, at_first, never
 from rmaplab.checker.findings import Cause, Finding
 from rmaplab.checker.frames import stack_of
-from rmaplab.checker.options import Limits, Options
+from rmaplab.checker.options import NONE, Limits, Options, Reduction
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.sampling import sample
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED, Outcome, Violation
-from rmaplab.checker.walker import Enough, Progress, Walk, Walker, at_first, never
+from rmaplab.checker.walker import Walker
 from rmaplab.checker.witness import witness
 from rmaplab.machine.cells import Action
 from rmaplab.machine.context import RUNNING
@@ -68,12 +69,13 @@ def check(
 ) -> Outcome:
     """Explore a scenario: all its violations, or that it has none, or that a limit was reached.
 
-    The reduced walk finds violations; the full one then finds the nearest of each cause, if they
-    are near enough. Where it gives up, the trace is the reduced one's, cut to its causal past.
+    The reduced walk finds whether there are violations, one that keeps every cause finds all of
+    them, and the full one the nearest of each, if they are near enough.
+    Where it gives up, the trace is the reduced one's, cut to its causal past.
     With `cover` the outcome says which lines of kernel functions were reached.
     """
     options = options or Options()
-    first, reduce = options.first, options.reduce
+    first, reductions = options.first, options.reductions
     begin = time.monotonic()
     scenario.machine.freeze()
     lines = Lines() if cover else None
@@ -81,10 +83,13 @@ def check(
     if options.sample is not None:
         return _sampled(tables, options, begin, lines)
     walker = Walker(tables, options.native)
-    walk = walker.walk(reduce, options.limits, progress, at_first if first else never)
+    walk = walker.walk(reductions, options.limits, progress, at_first if first else never)
     found = walk.findings
-    if found and reduce:
-        near = walker.walk(False, NEAREST, progress, _as_much_as(walk, first))
+    if walk.finding and not (first or walk.limit) and Reduction.LAST_ACCESS in reductions:
+        walk = walker.walk(reductions - {Reduction.LAST_ACCESS}, options.limits, progress, never)
+        found = {**found, **walk.findings}
+    if found and reductions:
+        near = walker.walk(NONE, NEAREST, progress, _as_much_as(found, walk, first))
         found = {**found, **near.findings}
     violations = _violations(tables, found, first)
     unfinished = UNDETERMINED if walk.limit else CLEAN
@@ -121,10 +126,10 @@ def _sampled(tables: Tables, options: Options, begin: float, lines: Lines | None
     )
 
 
-def _as_much_as(walk: Walk, first: bool) -> Enough:
-    """When a walk has found all that another one found, or the first of it."""
+def _as_much_as(found: dict[Cause, Finding], walk: Walk, first: bool) -> Enough:
+    """When a walk has found all that others found, or the first of it."""
     if not first:
-        return lambda near: walk.findings.keys() <= near.findings.keys()
+        return lambda near: found.keys() <= near.findings.keys()
     return at_first if walk.finding is not None else lambda near: near.race is not None
 
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
+
+
+class Reduction(enum.Enum):
+    """A way to look at fewer states; docs/how-the-checker-works.md says why each is sound."""
+
+    PARTIAL_ORDER = "partial-order"
+    LAST_ACCESS = "last-access"
+    UNSTORED = "unstored"
+
+
+#: All reductions, and none: the full walk.
+EVERY = frozenset(Reduction)
+NONE: frozenset[Reduction] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -43,13 +57,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Options:
-    """Within which limits, with or without reduction, and whether the first violation is enough.
+    """Within which limits, with which reductions, and whether the first violation is enough.
 
     And how the walk in compiled code is done.
     """
 
     limits: Limits = field(default_factory=Limits)
-    reduce: bool = True
+    reductions: frozenset[Reduction] = EVERY
     first: bool = False
     sample: Sample | None = None
     native: Native = field(default_factory=Native)

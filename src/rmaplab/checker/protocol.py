@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rmaplab.checker.check import SetupRecorder, check
+from rmaplab.checker.exploration import Progress
 from rmaplab.checker.frames import is_ours, oops
 from rmaplab.checker.options import Options
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.checker.verdict import CLEAN, VERDICTS, Outcome, Result, Violation
-from rmaplab.checker.walker import Progress
 from rmaplab.errors import InputError
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.machine import KmemCache

@@ -15,7 +15,7 @@ class Races:
         self._known: dict[tuple[Action, Action], bool] = {}
         self._given: set[tuple[Node, Node]] = set()
 
-    def found(self, nodes: list[Node]) -> Iterator[tuple[Node, Node]]:
+    def found(self, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, Node]]:
         """The flows whose next actions race, two by two; none that was given before."""
         for place, node in enumerate(nodes):
             for other in nodes[place + 1 :]:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from rmaplab.checker.exploration import LOCAL_STATES, deadlock_of, race_of
 from rmaplab.checker.findings import Cause, Finding, cause_of, essential
 from rmaplab.checker.options import Limits, Sample
 from rmaplab.checker.races import Races
 from rmaplab.checker.tables import Tables, WidthExceededError
 from rmaplab.checker.tries import Node
-from rmaplab.checker.walker import LOCAL_STATES, deadlock_of, race_of
 from rmaplab.machine.faults import KernelStateError
 
 #: An execution that takes more steps is cut: under an unfair schedule a daemon may go on for ever.
@@ -122,7 +122,7 @@ class _Execution:
         if not nodes:
             self._look_at_end(state)
             return None
-        for pair in self.races.found(nodes):
+        for pair in self.races.found(tuple(nodes)):
             self._found(race_of(pair), pair, pair)
         wrong = next((node for node in nodes if node.fault is not None), None)
         if wrong is not None:

@@ -51,11 +51,14 @@ class Node:
     """A local state of a flow, and the action that it does next.
 
     `future_reads` and `future_writes` are masks of all cells that the flow may yet touch,
-    as far as is known. `turns_back`: a loop begins anew after its action.
+    as far as is known; `bound` is a mask of the objects that it accesses after this action,
+    whatever comes. `turns_back`: a loop begins anew after its action, and may have changed
+    nothing. `in_section`: its CPU is in an RCU read-side section.
     """
 
     __slots__ = (
         "action",
+        "bound",
         "call",
         "children",
         "column",
@@ -64,6 +67,7 @@ class Node:
         "future_reads",
         "future_writes",
         "held",
+        "in_section",
         "number",
         "parent",
         "parked",
@@ -90,6 +94,8 @@ class Node:
         self.predecessors: list[Node] = []
         self.future_reads = 0
         self.future_writes = 0
+        self.bound = -1
+        self.in_section = False
 
 
 class Tries:
@@ -104,6 +110,8 @@ class Tries:
         self.nodes: list[list[Node]] = [[] for _ in flows]
         self._roots: dict[tuple[int, int], Node] = {}
         self._parked: deque[Node] = deque()
+        #: The flows of which a local state turns back.
+        self.looping: set[int] = set()
         #: Local states with a new action or successor since somebody emptied this.
         self.fresh: list[Node] = []
 
@@ -134,8 +142,10 @@ class Tries:
             found = node.children[key] = self._discover(node, response)
             found.predecessors.append(node)
             self.fresh.append(node)
-            begins = found.parent is None and not found.finished
-            node.turns_back |= begins and found.call <= node.call
+            if found.parent is None and not found.finished and found.call <= node.call:
+                node.turns_back |= not _made_progress(node)
+                if node.turns_back:
+                    self.looping.add(node.column)
         return found
 
     def _after(self, column: int, call: int, result: object) -> int:
@@ -170,6 +180,7 @@ class Tries:
             return
         node.action = given
         node.stack = stack_of(parked.greenlet.gr_frame)
+        node.in_section = parked.context.rcu > 0
         node.parked = parked
         self._parked.append(node)
         if len(self._parked) > PARKED:
@@ -207,6 +218,16 @@ class Tries:
             given = self._resume(parked, step.response)
         assert given is node.action, "kernel code asked another question when replayed"
         return parked
+
+
+def _made_progress(node: Node) -> bool:
+    """Whether the call allocated or freed memory up to here: no state comes back after that."""
+    step: Node | None = node
+    while step is not None:
+        if step.action is not None and step.action.name in ("alloc", "free"):
+            return True
+        step = step.parent
+    return False
 
 
 def _let_all_go(context: Context) -> None:

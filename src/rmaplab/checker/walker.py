@@ -3,67 +3,34 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from rmaplab.checker.findings import Cause, Finding, cause_of, essential
-from rmaplab.checker.memory import resident
+from rmaplab.checker.exploration import Enough, Exploration, Progress, Walk, at_first
 from rmaplab.checker.native.ready import COMPILER
-from rmaplab.checker.options import Limits, Native
-from rmaplab.checker.races import Races
-from rmaplab.checker.reduction import Alone, Futures
+from rmaplab.checker.options import Limits, Native, Reduction
+from rmaplab.checker.reduction.partial_order import Futures, Group, Persistent
 from rmaplab.checker.tables import Tables, WidthExceededError
 from rmaplab.checker.tries import Node
-from rmaplab.machine.faults import KernelStateError
 
-#: Local states of a flow that a state, a string with a character for each flow, has room for.
-LOCAL_STATES = 1_000_000
+#: Steps between two looks at the limits.
+LOOK_EVERY = 5_000
 
-#: States expanded between two looks at the limits.
-LOOK_EVERY = 2_000
-
-
-@dataclass
-class Walk:
-    """What one walk gave; `findings` are in the order in which they were met."""
-
-    states: int = 0
-    transitions: int = 0
-    depth: int = 0
-    findings: dict[Cause, Finding] = field(default_factory=dict)
-    limit: str = ""
-    #: How probable it is, at most, that a state was taken for another one.
-    omission: float = 0.0
-    terminals: set[str] = field(default_factory=set)
-
-    @property
-    def finding(self) -> Finding | None:
-        """The first that is no race: the kernel does not go on after it."""
-        return next((each for each in self.findings.values() if not each.is_race), None)
-
-    @property
-    def race(self) -> Finding | None:
-        """The first data race."""
-        return next((each for each in self.findings.values() if each.is_race), None)
+#: Steps in a row after which a state is kept in any case.
+KEEP_EVERY = 500
 
 
-#: Told now and then: states, transitions, frontier, depth, bytes of memory, and how many states
-#: there may be in all, 0 while nothing can be said.
-Progress = Callable[[int, int, int, int, int, int], None]
+class Way(NamedTuple):
+    """How a state was reached: from a kept state, by these columns, a character each."""
 
-#: Asked after each new finding: whether the walk may end.
-Enough = Callable[[Walk], bool]
-
-
-def at_first(walk: Walk) -> bool:
-    """Enough is one finding that is no race."""
-    return walk.finding is not None
+    state: str
+    columns: str
 
 
-def never(walk: Walk) -> bool:
-    """Every cause is wanted."""
-    return False
+class Head(NamedTuple):
+    """Where to go on: a kept state, and the one flow to let go; None lets the walk choose."""
+
+    state: str
+    column: int | None
 
 
 class Walker:
@@ -76,19 +43,19 @@ class Walker:
 
     def walk(
         self,
-        reduce: bool,
+        reductions: frozenset[Reduction],
         limits: Limits,
         progress: Progress | None = None,
         enough: Enough = at_first,
     ) -> Walk:
         """Walk once from the start, until `enough` or a limit.
 
-        A walk that outgrows plain Python begins anew in compiled code, once there is some.
+        A full walk that outgrows plain Python begins anew in compiled code, once there is some.
         """
         while True:
             try:
-                search = Search(self, reduce, limits, progress, enough)
-                if self._has_checkpoint() and not reduce:
+                search = Search(self, reductions, limits, progress, enough)
+                if self._has_checkpoint() and not reductions:
                     return self._natively(search)
                 walk = search.run()
                 return self._natively(search) if search.outgrown else walk
@@ -101,234 +68,165 @@ class Walker:
     def _natively(self, search: Search) -> Walk:
         from rmaplab.checker.native.search import NativeSearch
 
-        again = NativeSearch(self, search.reduce, search.limits, search.progress, search.enough)
+        again = NativeSearch(
+            self.tables, self.native, search.limits, search.progress, search.enough
+        )
         again.end = search.end
         return again.run()
 
 
-class Expected:
-    """How many states there may be in all: as many after the largest level as before it.
-
-    Said only when levels have become clearly smaller again.
-    """
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._largest = 0
-        self._half = 0
-
-    def level(self, size: int, stored: int) -> None:
-        """Take note of a level that was found."""
-        if size > self._largest:
-            self._largest, self._half = size, stored
-        falling = size < 0.8 * self._largest
-        self.total = max(2 * self._half, stored) if falling else 0
-
-
-class Search:
-    """One walk: its frontier, and where each state was first reached from."""
+class Search(Exploration):
+    """One walk: its frontier, and where each kept state was first reached from."""
 
     def __init__(
         self,
         walker: Walker,
-        reduce: bool,
+        reductions: frozenset[Reduction],
         limits: Limits,
         progress: Progress | None,
         enough: Enough,
     ) -> None:
-        self.tables = walker.tables
+        super().__init__(walker.tables, limits, progress, enough)
         self.native = walker.native
-        self.reduce = reduce
-        self.limits = limits
-        self.progress = progress
-        self.enough = enough
-        self.ended = False
+        self.full = not reductions
         self.outgrown = False
-        self.expected = Expected()
-        self.result = Walk()
-        self.end = time.monotonic() + limits.seconds
-        self.origin: dict[str, tuple[str, int] | None] = {}
-        self.alone = Alone(walker.futures)
-        self.races = Races()
-        self._causes: dict[tuple[KernelStateError, tuple[Node, ...]], Cause] = {}
+        self.next_look = LOOK_EVERY
+        self.origin: dict[str, Way | None] = {}
+        self.persistent: Persistent[Head] | None = None
+        if Reduction.PARTIAL_ORDER in reductions:
+            self.persistent = Persistent(walker.futures, Reduction.LAST_ACCESS in reductions)
+        #: How many states in a row are not kept.
+        self.unkept = KEEP_EVERY if Reduction.UNSTORED in reductions else 1
 
     def run(self) -> Walk:
-        """Level by level; then again from where a flow turns out not to have been alone."""
+        """Level by level; then again from where other flows turn out to matter."""
         start = self.tables.start()
         self.origin = {start: None}
-        level = [start]
+        level = [Head(start, None)]
         while level:
             self._levels(level)
-            level = self.alone.no_longer() if self.reduce and not self.ended else []
-        self.result.states = self._stored()
+            level = []
+            if self.persistent is not None and not self.ended:
+                level = self.persistent.no_longer()
+        self.result.states = self.stored()
         return self.result
 
-    def _stored(self) -> int:
+    def stored(self) -> int:
+        """How many states are kept."""
         return len(self.origin)
 
-    def _levels(self, level: list[str]) -> None:
+    def _levels(self, level: list[Head]) -> None:
         while level and not self.ended:
-            following: list[str] = []
-            for number, state in enumerate(level):
-                self._expand(state, following)
+            following: list[Head] = []
+            for head in level:
+                self._expand(head, following)
                 if self.ended:
                     break
-                if number % LOOK_EVERY == LOOK_EVERY - 1:
-                    self._look_at_limits(len(following))
+                if self.result.transitions >= self.next_look:
+                    self._look_around(following)
             self.result.depth += 1
-            self.expected.level(len(following), self._stored())
-            self._look_at_limits(len(following))
+            self.expected.level(len(following), self.stored())
+            self._look_around(following)
             level = following
 
-    def _look_at_limits(self, queued: int) -> None:
-        limit = ""
-        if self._stored() > self.limits.states:
-            limit = f"more than {self.limits.states} states"
-        if time.monotonic() > self.end:
-            limit = f"more than {self.limits.seconds:.0f} s"
-        memory = self._memory()
-        if memory > self.limits.memory << 20:
-            limit = f"more than {self.limits.memory} MiB of memory"
-        if any(len(nodes) > LOCAL_STATES for nodes in self.tables.tries.nodes):
-            limit = f"more than {LOCAL_STATES} local states of one CPU"
-        if limit:
-            self.result.limit, self.ended = limit + self._but_for(), True
-        elif self._outgrows():
+    def _look_around(self, following: list[Head]) -> None:
+        self.look_at_limits(len(following))
+        self.next_look = self.result.transitions + LOOK_EVERY
+        outgrown = self.full and self.stored() >= self.native.start
+        if outgrown and not self.ended and COMPILER.ready():
             self.outgrown = self.ended = True
-        if self.progress is not None:
-            result = self.result
-            stored, expected = self._stored(), self.expected.total
-            self.progress(stored, result.transitions, queued, result.depth, memory, expected)
 
-    def _memory(self) -> int:
-        return resident()
+    # Steps
 
-    def _outgrows(self) -> bool:
-        """Whether compiled code is to take over."""
-        if self.reduce or self._stored() < self.native.start:
-            return False
-        return COMPILER.ready()
-
-    def _but_for(self) -> str:
-        """Why the walk was not faster."""
-        return f" ({COMPILER.missing})" if COMPILER.missing else ""
-
-    def _expand(self, state: str, following: list[str]) -> None:
-        nodes = self.tables.runnable(state)
+    def _expand(self, head: Head, following: list[Head]) -> None:
+        """Let flows go from a kept state: one, some, or all of them; or that of the head."""
+        state, column = head
+        if column is not None:
+            self._try(state, self.tables.node(state, column), following)
+            return
+        nodes = tuple(self.tables.runnable(state))
+        way = Way(state, "")
         if not nodes:
-            self._finish(state)
-            return
-        if self._wrong_at_once(state, nodes):
-            return
-        self._look_for_races(state, nodes)
-        if self.reduce and len(nodes) > 1:
-            together = tuple(nodes)
-            alone = self.alone.candidate(together)
-            if alone is not None and self._went_alone(state, alone, following):
-                self.alone.note(together, state)
-                return
-        moved = False
-        for node in nodes:
-            moved = self._try(state, node, following) is not None or moved
-        if not moved:
-            self._deadlock(state, nodes)
+            self.finish(state, way)
+        elif not self.wrong_at_once(nodes, way):
+            gone = self._alone(state, nodes, way, head)
+            if gone is not None:
+                self._follow(gone, head, following)
+            elif not self._some(state, nodes, following):
+                moved = [self._try(state, node, following) for node in nodes]
+                if moved == [None] * len(nodes):
+                    self.deadlock(nodes, way)
 
-    def _went_alone(self, state: str, node: Node, following: list[str]) -> bool:
-        """Let one flow go; the others too where it goes wrong, or its loop begins anew.
+    def _some(self, state: str, nodes: Group, following: list[Head]) -> bool:
+        """Let the flows of a persistent set go from a kept state, if that is enough."""
+        for group in self._sets(nodes):
+            if len(group) == 1:
+                continue
+            moved = [self._try(state, node, following) for node in group]
+            if True in moved:
+                if False in moved or any(node.turns_back for node in group):
+                    return False
+                assert self.persistent is not None
+                self.persistent.note(nodes, group, Head(state, None))
+                return True
+        return False
 
-        Else they would never go, from there.
-        """
-        return self._try(state, node, following) is True and not node.turns_back
-
-    def _try(self, state: str, node: Node, following: list[str]) -> bool | None:
-        """Let a flow go: whether it came to another state, or to a wrong one; None if it waits."""
+    def _try(self, state: str, node: Node, following: list[Head]) -> bool | None:
+        """Let a flow go from a kept state: whether it did well; None if it waits."""
         stepped = self.tables.step(state, node.column)
         if stepped is None:
             return None
         after, fault = stepped
         self.result.transitions += 1
+        way = Way(state, chr(node.column))
         if fault is not None:
-            self._wrong_step(state, node, after, fault)
+            self.wrong_step(node, after, fault, way)
             return False
-        if after not in self.origin:
-            self.origin[after] = (state, node.column)
-            following.append(after)
+        self._follow((after, way), Head(state, node.column), following)
         return True
 
-    # Findings
+    def _follow(self, reached: tuple[str, Way], head: Head, following: list[Head]) -> None:
+        """From a state just reached, go on while one flow goes alone; keep the state at the end."""
+        state, way = reached
+        while state not in self.origin:
+            gone = None
+            if len(way.columns) < self.unkept:
+                gone = self._alone(state, tuple(self.tables.runnable(state)), way, head)
+            if gone is None:
+                self.origin[state] = way
+                following.append(Head(state, None))
+                return
+            state, way = gone
 
-    def _found(
-        self,
-        state: str,
-        fault: KernelStateError,
-        nodes: tuple[Node, ...] = (),
-        step: int | None = None,
-    ) -> None:
-        """Keep a finding if it is the first of its cause; `step` is the flow that went wrong."""
-        cause = self._causes.get((fault, nodes))
-        if cause is None:
-            cause = self._causes[fault, nodes] = cause_of(fault, nodes)
-        if cause in self.result.findings:
-            return
-        path = self._path(state)
-        if step is not None:
-            finding = Finding(fault, (*path, step))
-        else:
-            finding = Finding(fault, path, tuple(node.column for node in nodes), at_end=not nodes)
-        self.result.findings[cause] = finding
-        self.ended = self.ended or self.enough(self.result)
+    def _alone(self, state: str, nodes: Group, way: Way, head: Head) -> tuple[str, Way] | None:
+        """Let one flow go, if there is one that may go alone.
 
-    def _wrong_step(self, state: str, node: Node, after: str, fault: KernelStateError) -> None:
-        child = self.tables.node(after, node.column)
-        self._found(state, fault, (child if child.fault is fault else node,), node.column)
+        Not if it waits or goes wrong, or its loop begins anew: else the others would never go,
+        from there.
+        """
+        self.look_for_races(nodes, way)
+        for group in self._sets(nodes):
+            if len(group) > 1:
+                break
+            column = group[0].column
+            stepped = self.tables.step(state, column)
+            if stepped is not None and stepped[1] is None and not group[0].turns_back:
+                self.result.transitions += 1
+                if self.persistent is not None and len(nodes) > 1:
+                    self.persistent.note(nodes, group, head)
+                return stepped[0], Way(way.state, way.columns + chr(column))
+        return None
 
-    def _path(self, state: str) -> tuple[int, ...]:
-        columns = []
-        origin = self.origin[state]
-        while origin is not None:
-            state, column = origin
-            columns.append(column)
-            origin = self.origin[state]
-        return tuple(reversed(columns))
+    def _sets(self, nodes: Group) -> tuple[Group, ...]:
+        if len(nodes) > 1:
+            return self.persistent.sets(nodes) if self.persistent is not None else ()
+        return tuple((node,) for node in nodes if node.action and not node.turns_back)
 
-    def _finish(self, state: str) -> None:
-        self.result.terminals.add(state[self.tables.columns :])
-        fault = self.tables.check_end(state)
-        if fault is not None:
-            self._found(state, fault)
-
-    def _wrong_at_once(self, state: str, nodes: list[Node]) -> bool:
-        """Whether a flow goes wrong before it touches anything: its first call may."""
-        wrong = [node for node in nodes if node.fault is not None]
-        for node in wrong:
-            assert node.fault is not None
-            self._found(state, node.fault, (node,))
-        return bool(wrong)
-
-    def _deadlock(self, state: str, nodes: list[Node]) -> None:
-        waiting = tuple(essential(nodes))
-        self._found(state, deadlock_of(waiting), waiting)
-
-    def _look_for_races(self, state: str, nodes: list[Node]) -> None:
-        for pair in self.races.found(nodes):
-            self._race(state, pair)
-
-    def _race(self, state: str, pair: tuple[Node, Node]) -> None:
-        self._found(state, race_of(pair), pair)
-
-
-def deadlock_of(nodes: Sequence[Node]) -> KernelStateError:
-    """What is wrong where none can go: those who wait for one another."""
-    waits = [f"CPU{node.action.cpu} for {node.action.label()}" for node in nodes if node.action]
-    first = nodes[0].action
-    assert first is not None
-    message = "waiting for ever: " + ", ".join(waits)
-    return KernelStateError("deadlock", message, first.ref, first.field)
-
-
-def race_of(pair: tuple[Node, Node]) -> KernelStateError:
-    """What is wrong where the next actions of two flows race."""
-    action = pair[0].action
-    assert action is not None
-    message = f"unlocked accesses to {action.label()}"
-    return KernelStateError("data-race", message, action.ref, action.field)
+    def path(self, way: Way) -> tuple[int, ...]:
+        """All columns from the start."""
+        parts = []
+        last: Way | None = way
+        while last is not None:
+            parts.append(last.columns)
+            last = self.origin[last.state]
+        return tuple(map(ord, "".join(reversed(parts))))

@@ -15,9 +15,18 @@ from rmaplab.errors import InputError
 if TYPE_CHECKING:
     from rmaplab.checker.options import Options
 
+#: The names of checker.options.Reduction, which is imported only where something is explored.
+REDUCTIONS = ("partial-order", "last-access", "unstored")
+
 OPTIONS = (
     click.option("--first", is_flag=True, help="End at the first violation of a check."),
     click.option("--full", is_flag=True, help="Walk without reduction."),
+    click.option(
+        "--without",
+        type=click.Choice(REDUCTIONS),
+        multiple=True,
+        help="Walk without that reduction. May be repeated.",
+    ),
     click.option("--random", type=click.IntRange(1), metavar="N", help="N random executions."),
     click.option("--pct", type=click.IntRange(1), metavar="D", help="Their schedules are PCT's."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of --random."),
@@ -51,6 +60,7 @@ def exploring(command: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         first: bool,
         full: bool,
+        without: tuple[str, ...],
         random: int | None,
         pct: int | None,
         seed: int,
@@ -62,7 +72,7 @@ def exploring(command: Callable[..., Any]) -> Callable[..., Any]:
         checkpoint: str | None,
         **others: Any,
     ) -> Any:
-        from rmaplab.checker.options import Limits, Native, Options, Sample
+        from rmaplab.checker.options import Limits, Native, Options, Reduction, Sample
 
         if random is None and (pct is not None or seed):
             raise InputError("--pct and --seed are for --random N: say how many executions")
@@ -71,7 +81,9 @@ def exploring(command: Callable[..., Any]) -> Callable[..., Any]:
         sample = None if random is None else Sample(random, seed, pct or 0)
         native = Native(exact=exact, cores=cores or 0, checkpoint=checkpoint or "")
         limits = Limits(max_states, max_seconds, max_memory)
-        options = Options(limits, not full, first, sample, native)
+        left_out = REDUCTIONS if full else without
+        reductions = frozenset(each for each in Reduction if each.value not in left_out)
+        options = Options(limits, reductions, first, sample, native)
         return command(*args, options=options, **others)
 
     for option in reversed(OPTIONS):

@@ -97,6 +97,10 @@ class Action:
 
     `cells[:guarded]` are what the guards look at; the rule works on the rest, of which those
     flagged in `written` may change. `blind` are stores that depend on nothing.
+    `waits`: in some state of memory the CPU has to wait.
+
+    The masks say of what the action depends: two of which neither writes what the other reads or
+    writes can be put in either order.
     """
 
     __slots__ = (
@@ -115,6 +119,7 @@ class Action:
         "silent",
         "table",
         "varying",
+        "waits",
         "write_mask",
         "written",
     )
@@ -132,6 +137,7 @@ class Action:
         rule: Rule,
         blind: tuple[tuple[Cell, Any], ...],
         plain: bool,
+        waits: bool,
     ) -> None:
         self.number = number
         self.name = name
@@ -142,6 +148,7 @@ class Action:
         self.rule = rule
         self.blind = blind
         self.plain = plain
+        self.waits = waits
         self.silent = name in ("pop", "push") or _is_hidden(ref, field)
         watched: list[Cell] = []
         for guard in guards:
@@ -161,12 +168,16 @@ class Action:
         self.forget()
 
     def _set_masks(self, data: tuple[Cell, ...]) -> None:
-        for cell in self.cells:
+        """What readers keep is not read: it changes for a guard only with the object's life.
+
+        What a free resets is not written: who touches it looks at the life that the free ends.
+        """
+        for cell in (*(guard.life for guard in self.guards), *data):
             self.read_mask |= 1 << cell.number
         for cell, written in zip(data, self.written, strict=True):
             if written:
                 self.write_mask |= 1 << cell.number
-        for cell, _ in self.blind:
+        for cell, _ in self.blind if self.name != "free" else ():
             self.write_mask |= 1 << cell.number
 
     @property

@@ -37,7 +37,8 @@ class TracedMachine(Machine):
         #: Called with (action, values before, values after) for each action in order.
         self.observer: Callable[[Action, list[Any], list[Any]], None] | None = None
         self._actions: dict[Any, Action] = {}
-        self._readers = [self.cell(f"rcu:CPU{cpu}", None) for cpu in range(cpus)]
+        #: Of each CPU, what was freed elsewhere in its RCU read-side section; None outside of one.
+        self.readers = [self.cell(f"rcu:CPU{cpu}", None) for cpu in range(cpus)]
         RUNNING.context = Context(self, 0, "boot")
 
     # Memory
@@ -79,6 +80,7 @@ class TracedMachine(Machine):
         written: tuple[bool, ...] | None = None,
         blind: tuple[tuple[Cell, Any], ...] = (),
         plain: bool = False,
+        waits: bool = False,
     ) -> Action:
         """The action of that name, CPU, cells and operands: one object for each."""
         cpu = RUNNING.context.cpu
@@ -89,8 +91,9 @@ class TracedMachine(Machine):
         found = self._actions.get(identity)
         if found is None:
             flags = written if written is not None else (True,) * len(data)
+            number = len(self._actions)
             found = Action(
-                len(self._actions), name, cpu, ref, field, guards, data, flags, rule, blind, plain
+                number, name, cpu, ref, field, guards, data, flags, rule, blind, plain, waits
             )
             self._actions[identity] = found
         return found
@@ -125,14 +128,14 @@ class TracedMachine(Machine):
         slot = ref.slot
         if slot.life is None:
             return ()
-        readers = self._readers[RUNNING.context.cpu] if slot.cache.rcu else None
+        readers = self.readers[RUNNING.context.cpu] if slot.cache.rcu else None
         lenient = "use-after-free" in self.allow
         return (Guard(ref, slot.life, ref.generation, readers, gentle, lenient),)
 
     def readers_elsewhere(self) -> tuple[Cell, ...]:
         """What each other CPU's read-side section keeps."""
         cpu = RUNNING.context.cpu
-        return tuple(cell for other, cell in enumerate(self._readers) if other != cpu)
+        return tuple(cell for other, cell in enumerate(self.readers) if other != cpu)
 
     # Machine
 
@@ -171,15 +174,15 @@ class TracedMachine(Machine):
 
     def rcu_read_lock(self, context: Context) -> None:
         """Begin to keep what others free."""
-        cell = self._readers[context.cpu]
+        cell = self.readers[context.cpu]
         self.perform(
             self.action("rcu_read_lock", None, "", (cell,), lambda _: ((frozenset(),), None))
         )
 
     def rcu_read_unlock(self, context: Context) -> None:
-        """Let go of it."""
-        cell = self._readers[context.cpu]
-        self.perform(self.action("rcu_read_unlock", None, "", (cell,), lambda _: ((None,), None)))
+        """Let go of it: the same before and after somebody's free, so it does not write it."""
+        cell = self.readers[context.cpu]
+        self.perform(self.action("rcu_read_unlock", None, "", (cell,), _leave, written=(False,)))
 
     def name_of(self, item: Any) -> str:
         """`anon_vma#1`; its second life is `anon_vma#1.2`."""
@@ -188,3 +191,7 @@ class TracedMachine(Machine):
     def least(self, declared: int | None) -> int | None:
         """The smallest legal count, or None where a run passes over underflows."""
         return None if "refcount-underflow" in self.allow else declared
+
+
+def _leave(_: Any) -> Any:
+    return (None,), None

@@ -173,14 +173,22 @@ class TracedPte(Part, PtePointer):
         super().__init__(tables.owner, tables.field, tables.declared)
         self.address = address
 
-    def act(self, name: str, rule: Any, *operands: Any, write: bool = True, **_: Any) -> Any:
+    def act(self, name: str, rule: Any, *operands: Any, write: bool = True, **how: Any) -> Any:
         """One action on the entry's cell."""
         machine = self.machine
         cell = self.owner.cell(self.field, self.address)
         guards = machine.guard(self.owner, False)
         field = f"pte[{self.address >> 12:#x}]"
         action = machine.action(
-            name, self.owner, field, (cell,), one(rule, *operands), operands, guards, (write,)
+            name,
+            self.owner,
+            field,
+            (cell,),
+            one(rule, *operands),
+            operands,
+            guards,
+            (write,),
+            **how,
         )
         return machine.perform(action)
 
@@ -200,7 +208,7 @@ class TracedPte(Part, PtePointer):
 
     def wait_while(self, entry: Any) -> None:
         """Wait until it is another."""
-        self.act("retry fault", _wait_while, entry, write=False)
+        self.act("retry fault", _wait_while, entry, write=False, waits=True)
 
 
 def _swap(value: Any, entry: Any) -> Any:

@@ -28,7 +28,7 @@ class TracedSpinLock(Part, SpinLock):
     def acquire(self) -> None:
         """Take it."""
         context = RUNNING.context
-        self.act(self.names[0], rules.lock_acquire, context.cpu, gentle=True)
+        self.act(self.names[0], rules.lock_acquire, context.cpu, gentle=True, waits=True)
         context.atomic += self.spins
         context.held.append(self)
 
@@ -79,7 +79,8 @@ class TracedBitLock(TracedMutex, BitLock):
 
     def wait(self) -> None:
         """Wait until it is free."""
-        self.act("wait_on_page_locked", rules.lock_wait, RUNNING.context.cpu, write=False)
+        cpu = RUNNING.context.cpu
+        self.act("wait_on_page_locked", rules.lock_wait, cpu, write=False, waits=True)
 
 
 class TracedRwSem(Part, RwSem):
@@ -89,7 +90,7 @@ class TracedRwSem(Part, RwSem):
 
     def _take(self, name: str, rule: Any) -> None:
         context = RUNNING.context
-        self.act(name, rule, context.cpu)
+        self.act(name, rule, context.cpu, waits=True)
         context.held.append(self)
 
     def _give(self, name: str, rule: Any) -> None:

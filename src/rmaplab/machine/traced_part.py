@@ -41,6 +41,7 @@ class Part:
         write: bool = True,
         gentle: bool = False,
         plain: bool = False,
+        waits: bool = False,
     ) -> Any:
         """One action of a one-cell rule. `gentle`: legal on freed type-stable memory."""
         machine = self.machine
@@ -56,6 +57,7 @@ class Part:
             (write,),
             (),
             plain,
+            waits,
         )
         return machine.perform(action)
 

@@ -247,8 +247,10 @@ class TracedCache(KmemCache):
             return (-generation, *seen), None
 
         data = (slot.life, *readers)
+        # What readers keep only grows by frees: two of them commute, so they do not write it.
+        written = (True, *(False for _ in readers))
         blind = () if self.ctor is not None else self._reset(item)
-        return machine.action("free", item, "", data, end, (generation,), blind=blind)
+        return machine.action("free", item, "", data, end, (generation,), (), written, blind)
 
     def _reset(self, item: Any) -> tuple[tuple[Cell, Any], ...]:
         """Freed memory without constructor holds nothing that anyone may rely on."""

@@ -15,9 +15,9 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 from rmaplab.checker.check import check
+from rmaplab.checker.exploration import Progress
 from rmaplab.checker.options import Options
 from rmaplab.checker.verdict import UNDETERMINED, Outcome, Result, Violation
-from rmaplab.checker.walker import Progress
 from rmaplab.litmus.model import Litmus
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.choice import NamedKernel, expected

@@ -13,10 +13,11 @@ import pytest
 from agreement import numbers
 from protocols import Bench, Protocol, flows
 
+from rmaplab.checker.exploration import Walk, never
 from rmaplab.checker.native.search import NativeSearch
 from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.tables import Tables
-from rmaplab.checker.walker import Walk, Walker, never
+from rmaplab.checker.walker import Walker
 from rmaplab.errors import InputError
 from rmaplab.history import KERNELS
 from rmaplab.litmus.shipped import shipped

@@ -15,11 +15,11 @@ from bodies import (
     taking,
     verdict_of,
 )
-from protocols import Bench, Protocol, Turn, flows
+from protocols import PARTIAL_ORDER, Bench, Protocol, Turn, flows
 
 from rmaplab.checker import walker
 from rmaplab.checker.check import check
-from rmaplab.checker.options import Limits, Options
+from rmaplab.checker.options import NONE, Limits, Options, Reduction
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED
 from rmaplab.machine import BUG_ON
 
@@ -38,7 +38,7 @@ class TestInterleavings:
 
     def test_flows_that_share_nothing_go_one_after_the_other_when_reduced(self) -> None:
         names = ("a", "b", "c", "d")
-        walk = Bench(Protocol(flows(*map(storing, names)), values=names)).walk(reduce=True)
+        walk = Bench(Protocol(flows(*map(storing, names)), values=names)).walk(PARTIAL_ORDER)
 
         # Nothing is walked again: what is learnt later touches nothing of another flow.
         assert (walk.states, walk.transitions) == (5, 4)
@@ -82,7 +82,7 @@ class TestCalls:
 
         daemon, stop = (Turn(turn, repeat=True),), (Turn(storing("stop")),)
         protocol = Protocol((daemon, stop), marked=("stop",), counts=("turns",), setup=None)
-        walk = Bench(protocol).walk(reduce=False, limits=Limits(states=1000))
+        walk = Bench(protocol).walk(NONE, limits=Limits(states=1000))
 
         assert walk.limit == "more than 1000 states"
 
@@ -178,18 +178,18 @@ class TestLimits:
             (Limits(seconds=0.0), "more than 0 s"),
         ],
     )
-    @pytest.mark.parametrize("reduce", [False, True])
+    @pytest.mark.parametrize("reductions", [NONE, PARTIAL_ORDER])
     def test_a_limit_that_is_reached_is_never_clean(
-        self, limits: Limits, reason: str, reduce: bool
+        self, limits: Limits, reason: str, reductions: frozenset[Reduction]
     ) -> None:
-        outcome = check(Bench(self.long()).scenario, Options(limits, reduce))
+        outcome = check(Bench(self.long()).scenario, Options(limits, reductions))
 
         assert (outcome.verdict, outcome.reason, outcome.complete) == (UNDETERMINED, reason, False)
 
     def test_too_many_local_states_are_never_clean(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(walker, "LOCAL_STATES", 2)
 
-        outcome = check(Bench(self.long()).scenario, Options(reduce=False))
+        outcome = check(Bench(self.long()).scenario, Options(reductions=NONE))
 
         assert outcome.verdict == UNDETERMINED
         assert outcome.reason == "more than 2 local states of one CPU"
@@ -197,13 +197,13 @@ class TestLimits:
     def test_a_limit_is_looked_at_within_a_level(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(walker, "LOOK_EVERY", 1)
 
-        outcome = check(Bench(self.long()).scenario, Options(Limits(states=3), reduce=False))
+        outcome = check(Bench(self.long()).scenario, Options(Limits(states=3), NONE))
 
         # The start has six successors; the walk stops after expanding it, not a level later.
         assert (outcome.verdict, outcome.states) == (UNDETERMINED, 7)
 
     def test_without_limits_it_is_clean(self) -> None:
-        outcome = check(Bench(self.long()).scenario, Options(reduce=False))
+        outcome = check(Bench(self.long()).scenario, Options(reductions=NONE))
 
         # Each of six flows has begun, loaded or stored.
         assert (outcome.verdict, outcome.states, outcome.complete) == (CLEAN, 3**6, True)
@@ -215,14 +215,14 @@ class TestLimits:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            check(scenario, Options(reduce=False), interrupt)
-        assert check(scenario, Options(reduce=False)).states == 3**6
+            check(scenario, Options(reductions=NONE), interrupt)
+        assert check(scenario, Options(reductions=NONE)).states == 3**6
 
 
 class TestAgain:
     def test_a_scenario_can_be_checked_twice(self) -> None:
         bench = Bench(Protocol(flows(adding("x"), storing("y")), values=("x", "y"), no_leak=True))
-        first, second = (check(bench.scenario, Options(reduce=False)) for _ in range(2))
+        first, second = (check(bench.scenario, Options(reductions=NONE)) for _ in range(2))
 
         assert (first.states, first.transitions) == (6, 7)
         assert (second.states, second.transitions) == (6, 7)
@@ -233,12 +233,12 @@ class TestAgain:
                 pointer = yield ("alloc",)
                 yield "store", (pointer, "x"), 1
 
-        for reduce in (False, True):
+        for reductions, states in ((NONE, 242), (PARTIAL_ORDER, 122)):
             bench = Bench(Protocol(flows(fill, storing("y")), values=("y",)))
-            walk = bench.walk(reduce)
+            walk = bench.walk(reductions)
 
             # 40 times pop, alloc, store; each with and without the other's store.
-            assert walk.states == (122 if reduce else 242)
+            assert walk.states == states
 
 
 class TestDataRace:

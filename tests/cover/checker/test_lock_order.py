@@ -13,14 +13,14 @@ from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker.check import check
 from rmaplab.checker.lock_order import class_of
-from rmaplab.checker.options import Options
+from rmaplab.checker.options import NONE, Options
 from rmaplab.checker.verdict import CLEAN, Outcome
 
 
 def outcome_of(protocol: Protocol) -> Outcome:
     """What the check says, with and without reduction the same."""
     outcome = check(Bench(protocol).scenario)
-    full = check(Bench(protocol).scenario, Options(reduce=False))
+    full = check(Bench(protocol).scenario, Options(reductions=NONE))
     assert chains(outcome) == chains(full)
     return outcome
 

@@ -13,7 +13,7 @@ from random_protocols import protocols
 
 from rmaplab.checker import walker as walker_module
 from rmaplab.checker.native.ready import COMPILER, Compiler
-from rmaplab.checker.options import Limits, Native
+from rmaplab.checker.options import NONE, Limits, Native
 from rmaplab.machine import BUG_ON
 
 
@@ -105,7 +105,7 @@ def test_a_walk_that_outgrows_plain_python_goes_on_in_compiled_code(
     walker = Bench(WIDE).walker()
     walker.native = Native(start=100)
 
-    assert walker.walk(False, Limits()).omission
+    assert walker.walk(NONE, Limits()).omission
     assert not Bench(WIDE).walk().omission
 
 
@@ -117,8 +117,8 @@ def test_without_compiled_code_plain_python_goes_on_and_a_limit_says_why(
     walker = Bench(WIDE).walker()
     walker.native = Native(start=100)
 
-    whole = walker.walk(False, Limits())
-    limited = walker.walk(False, Limits(states=500))
+    whole = walker.walk(NONE, Limits())
+    limited = walker.walk(NONE, Limits(states=500))
 
     assert (whole.states, whole.omission) == (Bench(WIDE).walk().states, 0)
     assert limited.limit.startswith("more than 500 states (numba cannot be imported: ")

@@ -14,9 +14,9 @@ from random_protocols import protocols
 
 from rmaplab.checker import sampling
 from rmaplab.checker.check import check
-from rmaplab.checker.options import Limits, Options, Sample
+from rmaplab.checker.exploration import never
+from rmaplab.checker.options import NONE, Limits, Options, Sample
 from rmaplab.checker.sampling import Sampled, sample
-from rmaplab.checker.walker import never
 from rmaplab.machine import BUG_ON
 
 
@@ -59,7 +59,7 @@ RACE = Protocol(flows(counting("x", 2), counting("x", 2)), values=("x",))
 def test_what_a_sample_finds_the_full_walk_finds_as_near(protocol: Protocol) -> None:
     bench = Bench(protocol)
     walker = bench.walker()
-    walk = walker.walk(False, LIMITS, enough=never)
+    walk = walker.walk(NONE, LIMITS, enough=never)
 
     for depth in (0, 3):
         found = sample(walker.tables, Sample(20, seed=1, depth=depth), LIMITS).findings

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from brute import enumerate_all
-from protocols import Bench, Protocol, flows
+from protocols import PARTIAL_ORDER, Bench, Protocol, flows
 
 from rmaplab.checker.check import check
+from rmaplab.checker.options import EVERY, NONE
 from rmaplab.checker.verdict import CLEAN
 
 
@@ -69,7 +70,7 @@ def toy(children: int, fixed: bool) -> Protocol:
 def test_the_fixed_one_is_clean_with_as_many_states_as_brute_force_counts(children: int) -> None:
     protocol = toy(children, fixed=True)
     answer = enumerate_all(protocol)
-    walk = Bench(protocol).walk(reduce=False)
+    walk = Bench(protocol).walk(NONE)
 
     assert (answer.nearest, answer.race) == ({}, None)
     assert (walk.finding, walk.race, walk.limit) == (None, None, "")
@@ -81,7 +82,7 @@ def test_the_fixed_one_is_clean_with_as_many_states_as_brute_force_counts(childr
 def test_the_mailed_one_underflows_as_near_as_brute_force_finds(children: int) -> None:
     protocol = toy(children, fixed=False)
     answer = enumerate_all(protocol)
-    walk = Bench(protocol).walk(reduce=False)
+    walk = Bench(protocol).walk(NONE)
 
     assert answer.nearest == {"refcount-underflow": answer.length()}
     assert walk.finding is not None
@@ -96,7 +97,7 @@ def test_the_underflow_comes_when_all_but_the_last_free_are_done() -> None:
     """A child makes 16 accesses more; the parent has the others."""
     lengths = []
     for children in (1, 2, 3):
-        finding = Bench(toy(children, fixed=False)).walk(reduce=False).finding
+        finding = Bench(toy(children, fixed=False)).walk(NONE).finding
         assert finding is not None
         lengths.append(len(finding.path))
 
@@ -107,5 +108,6 @@ def test_states_grow_with_the_children_and_less_so_when_reduced() -> None:
     """The full walk's numbers are those of brute force, run once for three children as well."""
     benches = [toy(children, fixed=True) for children in (1, 2, 3)]
 
-    assert [Bench(one).walk(reduce=False).states for one in benches] == [163, 2893, 39090]
-    assert [Bench(one).walk(reduce=True).states for one in benches] == [81, 720, 4149]
+    assert [Bench(one).walk(NONE).states for one in benches] == [163, 2893, 39090]
+    assert [Bench(one).walk(PARTIAL_ORDER).states for one in benches] == [81, 718, 3923]
+    assert [Bench(one).walk(EVERY).states for one in benches] == [24, 203, 1034]

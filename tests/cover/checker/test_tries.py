@@ -8,7 +8,7 @@ import pytest
 from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker import tries
-from rmaplab.checker.options import Limits
+from rmaplab.checker.options import NONE, Limits
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.walker import Walker
@@ -53,7 +53,7 @@ def test_code_that_remembers_outside_of_memory_is_refused(monkeypatch: pytest.Mo
     walker = Walker(Tables(Scenario(bench.machine, (flow,), lambda: None)))
 
     with pytest.raises(AssertionError, match="another question"):
-        walker.walk(False, LIMITS)
+        walker.walk(NONE, LIMITS)
 
 
 def test_only_a_loop_that_begins_anew_turns_back() -> None:
@@ -67,7 +67,7 @@ def test_only_a_loop_that_begins_anew_turns_back() -> None:
 
     bench = Bench(Protocol(((Turn(turn, repeat=True), Turn(turn)), (Turn(one),)), marked=("x",)))
     walker = bench.walker()
-    walker.walk(False, LIMITS)
+    walker.walk(NONE, LIMITS)
 
     nodes = walker.tables.tries.nodes[0]
     turning = [(node.call, node.action.name) for node in nodes if node.turns_back and node.action]

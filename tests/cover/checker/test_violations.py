@@ -20,6 +20,7 @@ from bodies import (
 from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker.check import check
+from rmaplab.checker.options import NONE
 from rmaplab.checker.verdict import CLEAN
 from rmaplab.machine import BUG_ON
 
@@ -371,6 +372,6 @@ class TestKernelCode:
         )
         bench = Bench(protocol)
         walker = bench.walker()
-        finals = bench.finals(walker, walker.walk(False, LIMITS))
+        finals = bench.finals(walker, walker.walk(NONE, LIMITS))
 
         assert {dict(final)["g", "y"] for final in finals} == {"truth", "number"}

@@ -10,20 +10,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rmaplab.checker.exploration import Enough, Exploration, Progress, Walk
 from rmaplab.checker.native import compiled
 from rmaplab.checker.native.checkpoint import ARRAYS, NUMBERS, ask_again, load, questions, save
 from rmaplab.checker.native.compiled import ENDED, FAULT, STUCK
 from rmaplab.checker.native.halves import NOWHERE, Half
 from rmaplab.checker.native.layout import Layout
 from rmaplab.checker.native.rules import Rules
+from rmaplab.checker.options import Limits, Native
+from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import replay
 from rmaplab.checker.tries import Node
-from rmaplab.checker.walker import Search, Walk
 
 #: States of a half that are expanded before successors are taken in.
 BLOCK = 8192
@@ -47,11 +50,32 @@ class _Buffer:
         self.steps = 0
 
 
-class NativeSearch(Search):
-    """One walk in compiled code."""
+@dataclass(frozen=True)
+class Logged:
+    """The way to a state of a half, by its place in the log, and a step beyond it."""
 
-    #: The way to the state that is looked at, where it is not in the logs.
-    _way: tuple[int, ...] | None = None
+    half: int
+    place: int
+    step: tuple[int, ...] = ()
+
+
+#: A way, or all its columns where it is in no log.
+Way = Logged | tuple[int, ...]
+
+
+class NativeSearch(Exploration):
+    """One walk in compiled code, over every interleaving."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        native: Native,
+        limits: Limits,
+        progress: Progress | None,
+        enough: Enough,
+    ) -> None:
+        super().__init__(tables, limits, progress, enough)
+        self.native = native
 
     def run(self) -> Walk:
         """Level by level."""
@@ -64,7 +88,7 @@ class NativeSearch(Search):
                 self._level()
         if not self.result.limit:
             self._discard()
-        self.result.states = self._stored()
+        self.result.states = self.stored()
         if not self.native.exact:
             self.result.omission = self.result.states**2 / 2**65
         return self.result
@@ -87,16 +111,14 @@ class NativeSearch(Search):
             layout.put(row, column, number)
         self.halves[int(row[0]) & 1].begin(row)
 
-    def _stored(self) -> int:
+    def stored(self) -> int:
+        """How many states are kept, by their fingerprints at least."""
         return sum(half.stored for half in self.halves)
 
-    def _outgrows(self) -> bool:
-        return False
-
-    def _memory(self) -> int:
+    def memory(self) -> int:
         """Resident now, and what the tables are about to grow by."""
         most = 2 * BLOCK * self.tables.columns
-        return super()._memory() + sum(half.growth(most) for half in self.halves)
+        return super().memory() + sum(half.growth(most) for half in self.halves)
 
     def _queued(self) -> int:
         return sum(half.waiting for half in self.halves)
@@ -116,10 +138,10 @@ class NativeSearch(Search):
                 half.make_room(self._made(half.number))
             self._both(lambda n: self._take_in(n, rules), work)  # noqa: B023
             self._tell()
-            self._look_at_limits(self._queued())
+            self.look_at_limits(self._queued())
             self._save_if_due()
         self.result.depth += 1
-        self.expected.level(self._queued(), self._stored())
+        self.expected.level(self._queued(), self.stored())
 
     def _both(self, do: Callable[[int], None], work: int) -> None:
         """Do something for each half, at the same time if it is worth it."""
@@ -166,29 +188,30 @@ class NativeSearch(Search):
         for half, place, why, state in seen:
             if self.ended:
                 return
-            self._at = half.number, half.level + place
-            if self._see(state, why, questions):
+            if self._see(state, why, Logged(half.number, half.level + place), questions):
                 half.again.append(place)
         if questions:
             self._catch_up(questions)
 
-    def _see(self, state: str, why: int, questions: dict[tuple[Node, str], str]) -> bool:
+    def _see(self, state: str, why: int, way: Way, questions: dict[tuple[Node, str], str]) -> bool:
         """Look at a state: whether it is to be expanded again."""
         nodes = self.tables.runnable(state)
         if why == ENDED:
-            self._finish(state)
+            self.finish(state, way)
         elif why == STUCK:
-            self._deadlock(state, nodes)
+            self.deadlock(nodes, way)
         elif why == FAULT:
-            self._wrong_at_once(state, nodes)
+            self.wrong_at_once(nodes, way)
         else:
-            self._look_for_races(state, nodes)
+            self.look_for_races(nodes, way)
             for node in nodes:
-                self._ask(state, node, questions)
+                self._ask(state, node, way, questions)
             return True
         return False
 
-    def _ask(self, state: str, node: Node, questions: dict[tuple[Node, str], str]) -> None:
+    def _ask(
+        self, state: str, node: Node, way: Way, questions: dict[tuple[Node, str], str]
+    ) -> None:
         """Ask what a flow's next action does, unless that was asked just now."""
         assert node.action is not None
         question = node, "".join([state[position] for position in node.action.varying])
@@ -197,7 +220,7 @@ class NativeSearch(Search):
         questions[question] = state
         stepped = self.tables.step(state, node.column)
         if stepped is not None and stepped[1] is not None:
-            self._wrong_step(state, node, stepped[0], stepped[1])
+            self.wrong_step(node, stepped[0], stepped[1], _beyond(way, node.column))
 
     def _catch_up(self, questions: dict[tuple[Node, str], str]) -> None:
         old = self.rules.catch_up()
@@ -207,25 +230,25 @@ class NativeSearch(Search):
         for (node, _), state in questions.items():
             self.rules.take_over(state, node)
 
-    def _race(self, state: str, pair: tuple[Node, Node]) -> None:
-        super()._race(state, pair)
+    def race(self, pair: tuple[Node, Node], way: Way) -> None:
+        """Keep a race, and let compiled code know of it."""
+        super().race(pair, way)
         self.rules.tell_race(*pair)
 
     def _state(self, row: Any) -> str:
         return self.rules.layout.unpack(row).ljust(self.tables.width, "\0")
 
-    def _path(self, state: str) -> tuple[int, ...]:
-        """The way to the state that is being looked at."""
-        if self._way is not None:
-            return self._way
+    def path(self, way: Way) -> tuple[int, ...]:
+        """All columns from the start, read backwards from the logs."""
+        if not isinstance(way, Logged):
+            return way
         columns = []
-        number, place = self._at
-        origin = int(self.halves[number].log[place])
+        origin = int(self.halves[way.half].log[way.place])
         while origin != NOWHERE:
             columns.append(origin & 63)
             number, place = origin >> 6 & 1, origin >> 7
             origin = int(self.halves[number].log[place])
-        return tuple(reversed(columns))
+        return (*reversed(columns), *way.step)
 
     # Checkpoints
 
@@ -292,18 +315,22 @@ class NativeSearch(Search):
     def _find_again(self, path: list[int], pending: list[int], at_end: bool, is_race: bool) -> None:
         """Make a finding anew from its way."""
         step = None if pending or at_end else path.pop()
-        self._way = tuple(path)
-        seen = replay(self.tables, self._way)
+        way = tuple(path)
+        seen = replay(self.tables, way)
         assert seen is not None, "a finding's way cannot be walked"
         nodes = [self.tables.node(seen.state, column) for column in pending]
         if step is not None:
-            self._ask(seen.state, self.tables.node(seen.state, step), {})
+            self._ask(seen.state, self.tables.node(seen.state, step), way, {})
         elif at_end:
-            self._finish(seen.state)
+            self.finish(seen.state, way)
         elif is_race:
-            self._race(seen.state, (nodes[0], nodes[1]))
+            self.race((nodes[0], nodes[1]), way)
         elif any(node.fault is not None for node in nodes):
-            self._wrong_at_once(seen.state, nodes)
+            self.wrong_at_once(nodes, way)
         else:
-            self._deadlock(seen.state, nodes)
-        self._way = None
+            self.deadlock(nodes, way)
+
+
+def _beyond(way: Way, column: int) -> Way:
+    """The way with one step more."""
+    return replace(way, step=(column,)) if isinstance(way, Logged) else (*way, column)

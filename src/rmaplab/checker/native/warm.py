@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 
+from rmaplab.checker.exploration import never
 from rmaplab.checker.native.ready import folder, stamp
-from rmaplab.checker.options import Limits
+from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.program import Call, Flow, Scenario
 from rmaplab.checker.tables import Tables
-from rmaplab.checker.walker import Walker, never
 from rmaplab.machine import Struct, spin_lock, spin_unlock
 from rmaplab.machine.struct import spinlock
 from rmaplab.machine.traced import TracedMachine
@@ -42,7 +42,7 @@ def main() -> None:
             return
         from rmaplab.checker.native.search import NativeSearch
 
-        search = NativeSearch(Walker(Tables(smallest())), False, Limits(), None, never)
+        search = NativeSearch(Tables(smallest()), Native(), Limits(), None, never)
         search.run()
         layout = search.rules.layout
         for half in search.halves:
