@@ -78,6 +78,12 @@ def _functions(node: Node, depth: int) -> str:
     return " < ".join(frame.function for frame in frames) or f"{node.column}: call {node.call}"
 
 
+def side_of_race(node: Node) -> tuple[str, str]:
+    """What of a flow's next action tells the cause of a race: the struct, and the function."""
+    action = node.action
+    return type(action.ref if action is not None else None).__name__, _functions(node, 1)
+
+
 def line_of(node: Node) -> str:
     """The line of kernel code in which a flow is."""
     frames = kernel_frames(node.stack)

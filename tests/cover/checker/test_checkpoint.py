@@ -37,7 +37,7 @@ def walker_of(checkpoint: str = "", interval: float = 0.0, identity: str = "same
 
 
 def walk(walker: Walker, limits: Limits | None = None) -> Walk:
-    return NativeSearch(walker, False, limits or Limits(), None, never).run()
+    return NativeSearch(walker.tables, walker.native, limits or Limits(), None, never).run()
 
 
 def told(walker: Walker, found: Walk) -> str:
@@ -69,7 +69,7 @@ def test_killed_walks_go_on(tmp_path: Path) -> None:
     walker = walker_of(str(path))
     steps = []
     found = NativeSearch(
-        walker, False, Limits(), lambda *numbers: steps.append(numbers[0]), never
+        walker.tables, walker.native, Limits(), lambda *numbers: steps.append(numbers[0]), never
     ).run()
 
     assert kills

@@ -17,7 +17,8 @@ from bodies import (
 )
 from protocols import PARTIAL_ORDER, Bench, Protocol, Turn, flows
 
-from rmaplab.checker import walker
+from rmaplab.checker import exploration
+from rmaplab.checker import walker as walker_module
 from rmaplab.checker.check import check
 from rmaplab.checker.options import NONE, Limits, Options, Reduction
 from rmaplab.checker.verdict import CLEAN, UNDETERMINED
@@ -187,7 +188,7 @@ class TestLimits:
         assert (outcome.verdict, outcome.reason, outcome.complete) == (UNDETERMINED, reason, False)
 
     def test_too_many_local_states_are_never_clean(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(walker, "LOCAL_STATES", 2)
+        monkeypatch.setattr(exploration, "LOCAL_STATES", 2)
 
         outcome = check(Bench(self.long()).scenario, Options(reductions=NONE))
 
@@ -195,7 +196,7 @@ class TestLimits:
         assert outcome.reason == "more than 2 local states of one CPU"
 
     def test_a_limit_is_looked_at_within_a_level(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(walker, "LOOK_EVERY", 1)
+        monkeypatch.setattr(walker_module, "LOOK_EVERY", 1)
 
         outcome = check(Bench(self.long()).scenario, Options(Limits(states=3), NONE))
 

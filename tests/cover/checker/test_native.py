@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from protocols import Bench, Protocol, Turn, flows
 from random_protocols import protocols
 
+from rmaplab.checker import exploration
 from rmaplab.checker import walker as walker_module
 from rmaplab.checker.native.ready import COMPILER, Compiler
 from rmaplab.checker.options import NONE, Limits, Native
@@ -113,7 +114,9 @@ def test_without_compiled_code_plain_python_goes_on_and_a_limit_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
-    monkeypatch.setattr(walker_module, "COMPILER", Compiler())
+    compiler = Compiler()
+    for module in (walker_module, exploration):
+        monkeypatch.setattr(module, "COMPILER", compiler)
     walker = Bench(WIDE).walker()
     walker.native = Native(start=100)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rmaplab.checker.findings import line_of
+from rmaplab.checker.findings import side_of_race
 from rmaplab.checker.native import compiled
 from rmaplab.checker.native.compiled import BLOCKED, FAULTY, FINISHED, LAST, UNKNOWN, WRONG
 from rmaplab.checker.native.layout import Layout
@@ -153,7 +153,7 @@ class Rules:
                     self._set_child(node, responses.setdefault(key, len(responses)), child)
 
     def _line(self, node: Node) -> int:
-        number = self._lines.setdefault(line_of(node), len(self._lines))
+        number = self._lines.setdefault(side_of_race(node), len(self._lines))
         self.told.reach(len(self._lines), len(self._lines))
         return number
 
