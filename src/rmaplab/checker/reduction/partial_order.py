@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from rmaplab.checker.reduction.held_locks import future_beside, learn_before, lives_of_locks
 from rmaplab.checker.reduction.last_access import LastAccess
 from rmaplab.checker.tries import Node, Tries
 
@@ -61,6 +62,7 @@ class Futures:
             reads |= child.future_reads
             writes |= child.future_writes
         grown = reads != node.future_reads or writes != node.future_writes
+        grown = learn_before(node, node.future_reads, node.future_writes) or grown
         node.future_reads, node.future_writes = reads, writes
         return self.last_access.learn(node) or grown
 
@@ -77,9 +79,9 @@ class Futures:
         return action.read_mask & ~self._kept, action.write_mask
 
 
-def independent(reads: int, writes: int, other: Node) -> bool:
-    """Whether an action that reads and writes these cells is so of all the other may yet do."""
-    return not (reads & other.future_writes or writes & (other.future_reads | other.future_writes))
+def independent(reads: int, writes: int, other_reads: int, other_writes: int) -> bool:
+    """Whether what reads and writes these cells is independent of what does those."""
+    return not (reads & other_writes or writes & (other_reads | other_writes))
 
 
 class Persistent(Generic[Origin]):
@@ -140,9 +142,10 @@ class Persistent(Generic[Origin]):
         found = known.get(other)
         if found is None:
             reads, writes = self.futures.touched(node)
+            reads |= lives_of_locks(node)
             if self.last_access:
                 reads &= ~self.futures.last_access.spared(node)
-            found = known[other] = not independent(reads, writes, other)
+            found = known[other] = not independent(reads, writes, *future_beside(node, other))
         return found
 
     def note(self, nodes: Group, group: Group, origin: Origin) -> None:
