@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from command import refused, rmaplab
 
+from rmaplab.checker.options import Reduction
+from rmaplab.cli.check import REDUCTIONS
+
 ROOT = Path(__file__).parents[2]
 FIELDS = {
     "litmus", "kernel", "verdict", "expected", "as_expected", "complete", "states", "transitions",
@@ -29,6 +32,23 @@ def litmus(tmp_path: Path) -> Any:
         return str(tmp_path / name)
 
     return write
+
+
+class TestReductions:
+    def states(self, *options: str) -> int:
+        done = rmaplab("check", "walk-during-fork", "-k", "v2.6.36", "--format", "json", *options)
+        return int(json.loads(done.stdout)["results"][0]["states"])
+
+    def test_each_can_be_left_out_and_all_of_them_are_known(self) -> None:
+        assert [each.value for each in Reduction] == list(REDUCTIONS)
+
+    def test_without_any_the_walk_is_the_full_one(self) -> None:
+        left_out = [part for name in REDUCTIONS for part in ("--without", name)]
+
+        assert self.states(*left_out) == self.states("--full") > self.states()
+
+    def test_without_one_more_states_are_stored(self) -> None:
+        assert self.states("--without", "unstored") > self.states()
 
 
 class TestStatus:

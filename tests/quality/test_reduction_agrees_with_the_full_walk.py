@@ -17,7 +17,7 @@ from random_protocols import lives, protocols
 
 from rmaplab.checker import tries
 from rmaplab.checker.options import Limits
-from rmaplab.checker.reduction import last_access, partial_order
+from rmaplab.checker.reduction import held_locks, last_access, partial_order
 from rmaplab.checker.reduction.last_access import LastAccess
 from rmaplab.checker.reduction.partial_order import Futures, Persistent
 from rmaplab.checker.tables import Tables
@@ -163,6 +163,53 @@ def freeing_if_open(item: Any) -> Any:
         yield "free", item
 
 
+def failing_if_clear_with_a_lock(*_: Any) -> Any:
+    yield "lock", "a"
+    BUG_ON((yield "load", "x") == 0)
+    yield "unlock", "a"
+
+
+def setting_for_a_while(*_: Any) -> Any:
+    yield "lock", "a"
+    yield "store", "open", 1
+    yield "store", "x", 1
+    yield "store", "x", 0
+    yield "store", "open", 0
+    yield "unlock", "a"
+
+
+def looking_with_a_lock_or_without(*_: Any) -> Any:
+    if (yield "load", "open"):
+        BUG_ON((yield "load", "x"))
+    else:
+        yield "lock", "a"
+        yield "load", "x"
+        yield "unlock", "a"
+
+
+def locked_until_told() -> Any:
+    yield "lock_bit", "told"
+    yield "lock_bit", "opened"
+
+
+def telling_who_unlocks(*_: Any) -> Any:
+    yield "lock_bit", "b"
+    yield "unlock_bit", "told"
+    BUG_ON((yield "load", "x"))
+
+
+def unlocking_when_told(*_: Any) -> Any:
+    yield "lock_bit", "told"
+    yield "unlock_bit", "b"
+    yield "unlock_bit", "opened"
+
+
+def storing_with_a_bit_lock(*_: Any) -> Any:
+    yield "lock_bit", "opened"
+    yield "lock_bit", "b"
+    yield "store", "x", 1
+
+
 def an_object() -> Any:
     return ((yield ("alloc",)),)
 
@@ -182,6 +229,20 @@ KNOWN = {
     "three in a row": Protocol(
         flows(failing_if_set("x"), copying("y", "x"), storing("y", 1)),
         marked=("x", "y"),
+    ),
+    "a store without the lock": Protocol(
+        flows(storing("x", 1), failing_if_clear_with_a_lock), marked=("x",), locks=("a",)
+    ),
+    "a look that turns out to be without the lock": Protocol(
+        flows(setting_for_a_while, looking_with_a_lock_or_without),
+        marked=("x", "open"),
+        locks=("a",),
+    ),
+    "a lock that another opens": Protocol(
+        flows(telling_who_unlocks, unlocking_when_told, storing_with_a_bit_lock),
+        marked=("x",),
+        bits=("b", "told", "opened"),
+        setup=locked_until_told,
     ),
     "a section and a free": Protocol(
         flows(looking_in_a_section, freeing), setup=an_object, rcu=True
@@ -232,12 +293,12 @@ def always(*_: Any) -> bool:
     return True
 
 
-def without_writes(reads: int, writes: int, other: Node) -> bool:
-    return not writes & other.future_reads
+def without_writes(reads: int, writes: int, other_reads: int, other_writes: int) -> bool:
+    return not writes & other_reads
 
 
-def without_reads(reads: int, writes: int, other: Node) -> bool:
-    return not writes & other.future_writes
+def without_reads(reads: int, writes: int, other_reads: int, other_writes: int) -> bool:
+    return not writes & other_writes
 
 
 def only_the_next_action(self: Persistent[Any], node: Node, other: Node) -> bool:
@@ -274,6 +335,18 @@ def entering_depends_on_nothing(self: Futures, node: Node) -> tuple[int, int]:
     if node.action.name == "rcu_read_lock":
         return 0, 0
     return node.action.read_mask, node.action.write_mask
+
+
+def beyond_every_lock(node: Node, other: Node) -> tuple[int, int]:
+    reads, writes = other.future_reads, other.future_writes
+    for before_reads, before_writes in other.before.values():
+        reads, writes = reads & before_reads, writes & before_writes
+    return reads, writes
+
+
+def unnoticed(node: Node, reads: int, writes: int) -> bool:
+    held_locks.learn_before(node, reads, writes)
+    return False
 
 
 def nothing(*_: Any) -> None:
@@ -319,6 +392,13 @@ def never_passes(*_: Any) -> bool:
         (LastAccess, "_may_wait_for_ever", never_passes, {"a second look that waits for ever"}),
         (Futures, "touched", entering_depends_on_nothing, {"a section and a free"}),
         (tries, "_made_progress", always, {"a loop beside a failure"}),
+        (partial_order, "future_beside", beyond_every_lock, {"a store without the lock"}),
+        (
+            partial_order,
+            "learn_before",
+            unnoticed,
+            {"a look that turns out to be without the lock"},
+        ),
         (Persistent, "note", nothing, {"a load learnt late", "two locks"}),
         (last_access, "_may_pass", never_passes, {"a second look that RCU allows"}),
     ],
@@ -333,3 +413,10 @@ def test_a_wrong_reduction_is_seen(
     monkeypatch.setattr(owner, name, wrong)
 
     assert losses() >= lost
+
+
+def test_a_lock_that_others_release_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_locks, "TAKING", ("spin_lock", "mutex_lock", "lock_page"))
+    monkeypatch.setattr(tries, "is_exclusive", always)
+
+    assert losses() >= {"a lock that another opens"}

@@ -21,6 +21,7 @@ from rmaplab.machine.context import RUNNING, Context
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.handles import BitLock
 from rmaplab.machine.traced import TracedMachine
+from rmaplab.machine.traced_locks import TracedSpinLock, is_exclusive
 
 #: Greenlets kept parked at most; each holds a stack.
 PARKED = 20_000
@@ -54,10 +55,13 @@ class Node:
     as far as is known; `bound` is a mask of the objects that it accesses after this action,
     whatever comes. `turns_back`: a loop begins anew after its action, and may have changed
     nothing. `in_section`: its CPU is in an RCU read-side section.
+    `locks` are those held that nobody else can release; `before` says, by the cell of such a lock,
+    what the flow may touch before it takes it, if it ever does.
     """
 
     __slots__ = (
         "action",
+        "before",
         "bound",
         "call",
         "children",
@@ -68,6 +72,7 @@ class Node:
         "future_writes",
         "held",
         "in_section",
+        "locks",
         "number",
         "parent",
         "parked",
@@ -90,6 +95,8 @@ class Node:
         self.finished = False
         self.turns_back = False
         self.held: tuple[Any, ...] = ()  # the locks, in the order taken
+        self.locks: tuple[TracedSpinLock, ...] = ()
+        self.before: dict[int, tuple[int, int]] = {}
         self.stack: Stack = ()
         self.predecessors: list[Node] = []
         self.future_reads = 0
@@ -181,6 +188,7 @@ class Tries:
         node.action = given
         node.stack = stack_of(parked.greenlet.gr_frame)
         node.in_section = parked.context.rcu > 0
+        node.locks = tuple(lock for lock in node.held if is_exclusive(lock))
         node.parked = parked
         self._parked.append(node)
         if len(self._parked) > PARKED:

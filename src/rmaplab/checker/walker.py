@@ -204,7 +204,8 @@ class Search(Exploration):
         Not if it waits or goes wrong, or its loop begins anew: else the others would never go,
         from there.
         """
-        self.look_for_races(nodes, way)
+        if self.persistent is None or not self.persistent.knows(nodes):
+            self.look_for_races(nodes, way)
         for group in self._sets(nodes):
             if len(group) > 1:
                 break

@@ -83,6 +83,11 @@ class TracedBitLock(TracedMutex, BitLock):
         self.act("wait_on_page_locked", rules.lock_wait, cpu, write=False, waits=True)
 
 
+def is_exclusive(lock: object) -> bool:
+    """Whether nobody can take or release it but who holds it."""
+    return isinstance(lock, TracedSpinLock) and not isinstance(lock, TracedBitLock)
+
+
 class TracedRwSem(Part, RwSem):
     """A semaphore."""
 

@@ -63,7 +63,7 @@ class Rules:
         self._actions: dict[Action, int] = {}
         self._varying: list[tuple[int, ...]] = []
         self._responses: list[dict[Any, int]] = []
-        self._lines: dict[str, int] = {}
+        self._lines: dict[tuple[str, str], int] = {}
         self._varied = len(tables.varying)
         self._known = [0] * tables.columns
         self.nodes = Growing(tables.columns, 1024, 5)

@@ -40,6 +40,10 @@ class LastAccess:
         for guard in node.action.guards:
             if node.bound & self._bit(guard.ref):
                 lives |= 1 << guard.life.number
+        for lock in node.locks:
+            life = lock.owner.slot.life
+            if life is not None and node.bound & self._bit(lock.owner):
+                lives |= 1 << life.number
         return lives
 
     def _from(self, node: Node, child: Node) -> int:

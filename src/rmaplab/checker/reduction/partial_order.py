@@ -10,8 +10,9 @@ docs/how-the-checker-works.md has the argument; tests/quality compares with the 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from rmaplab.checker.reduction.held_locks import future_beside, learn_before, lives_of_locks
 from rmaplab.checker.reduction.last_access import LastAccess
 from rmaplab.checker.tries import Node, Tries
 
@@ -61,6 +62,7 @@ class Futures:
             reads |= child.future_reads
             writes |= child.future_writes
         grown = reads != node.future_reads or writes != node.future_writes
+        grown = learn_before(node, node.future_reads, node.future_writes) or grown
         node.future_reads, node.future_writes = reads, writes
         return self.last_access.learn(node) or grown
 
@@ -77,9 +79,9 @@ class Futures:
         return action.read_mask & ~self._kept, action.write_mask
 
 
-def independent(reads: int, writes: int, other: Node) -> bool:
-    """Whether an action that reads and writes these cells is so of all the other may yet do."""
-    return not (reads & other.future_writes or writes & (other.future_reads | other.future_writes))
+def independent(reads: int, writes: int, other_reads: int, other_writes: int) -> bool:
+    """Whether what reads and writes these cells is independent of what does those."""
+    return not (reads & other_writes or writes & (other_reads | other_writes))
 
 
 class Persistent(Generic[Origin]):
@@ -93,9 +95,12 @@ class Persistent(Generic[Origin]):
         self.last_access = last_access
         self._sets: dict[Group, tuple[Group, ...]] = {}
         self._origins: dict[Group, dict[Group, list[Origin]]] = {}
-        #: Of two local states: whether the first one's action depends on the second's future.
-        self._known: dict[Node, dict[Node, bool]] = {}
+        self._known: dict[Node, _Row] = {}
         self._by_node: dict[Node, dict[Group, None]] = {}
+
+    def knows(self, nodes: Group) -> bool:
+        """Whether these local states were looked at since more became known of one."""
+        return nodes in self._sets
 
     def sets(self, nodes: Group) -> tuple[Group, ...]:
         """Of these local states, those that may go without the others; the smallest sets first."""
@@ -124,26 +129,31 @@ class Persistent(Generic[Origin]):
         """The least set around a flow of whose actions each is independent of all others."""
         inside = [node]
         for each in inside:
-            inside += [o for o in nodes if o not in inside and self._depends(each, o)]
+            row = self._row(each)
+            inside += [other for other in nodes if row[other] and other not in inside]
         return tuple(each for each in nodes if each in inside)
 
     def _is_closed(self, group: Group, nodes: Group) -> bool:
         for node in group:
+            row = self._row(node)
             for other in nodes:
-                if other not in group and self._depends(node, other):
+                if row[other] and other not in group:
                     return False
         return True
 
+    def _row(self, node: Node) -> _Row:
+        row = self._known.get(node)
+        if row is None:
+            row = self._known[node] = _Row(self, node)
+        return row
+
     def _depends(self, node: Node, other: Node) -> bool:
         """Whether the node's action may depend on something that the other may yet do."""
-        known = self._known.setdefault(node, {})
-        found = known.get(other)
-        if found is None:
-            reads, writes = self.futures.touched(node)
-            if self.last_access:
-                reads &= ~self.futures.last_access.spared(node)
-            found = known[other] = not independent(reads, writes, other)
-        return found
+        reads, writes = self.futures.touched(node)
+        reads |= lives_of_locks(node)
+        if self.last_access:
+            reads &= ~self.futures.last_access.spared(node)
+        return not independent(reads, writes, *future_beside(node, other))
 
     def note(self, nodes: Group, group: Group, origin: Origin) -> None:
         """Remember where a state was come from in which only the group went."""
@@ -162,3 +172,15 @@ class Persistent(Generic[Origin]):
             for group in [each for each in noted if not self._is_closed(each, nodes)]:
                 again.update(dict.fromkeys(noted.pop(group)))
         return list(again)
+
+
+class _Row(dict[Node, bool]):
+    """Whether a local state's action depends on the futures of others, filled on demand."""
+
+    def __init__(self, persistent: Persistent[Any], node: Node) -> None:
+        self._persistent = persistent
+        self._node = node
+
+    def __missing__(self, other: Node) -> bool:
+        found = self[other] = self._persistent._depends(self._node, other)
+        return found
