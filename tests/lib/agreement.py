@@ -8,7 +8,7 @@ from protocols import Bench, Protocol
 from rmaplab.checker.native.search import NativeSearch
 from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.trace import replay
-from rmaplab.checker.walker import Walk, Walker, never
+from rmaplab.checker.walker import Walk, Walker, at_first, never
 
 LIMITS = Limits()
 
@@ -32,7 +32,20 @@ def hold_reduced_walk(protocol: Protocol, answer: Answer) -> None:
     """The reduced walk finds something wrong if there is any, else each end and whether a race."""
     bench = Bench(protocol)
     walker = bench.walker()
-    walk = walker.walk(True, LIMITS)
+    hold_reduced(bench, walker, walker.walk(True, LIMITS), answer)
+
+
+def hold_native_reduced_walk(protocol: Protocol, answer: Answer) -> None:
+    """So does the one in compiled code, with cold tables and warm."""
+    bench = Bench(protocol)
+    walker = bench.walker()
+    for _ in range(2):
+        walk = NativeSearch(walker, True, LIMITS, None, at_first).run()
+        hold_reduced(bench, walker, walk, answer)
+
+
+def hold_reduced(bench: Bench, walker: Walker, walk: Walk, answer: Answer) -> None:
+    """A reduced walk against brute force."""
     assert (walk.finding is None) == (not answer.nearest)
     if walk.finding is not None:
         assert walk.finding.fault.kind in answer.nearest

@@ -53,17 +53,22 @@ class Futures:
         known = self._apart.setdefault(other, {})
         found = known.get(node)
         if found is None:
-            action = node.action
-            assert action is not None
-            found = known[node] = not (
-                action.read_mask & other.future_writes
-                or action.write_mask & (other.future_reads | other.future_writes)
-            )
+            found = known[node] = independent(*self.touched(node), other)
         return found
+
+    def touched(self, node: Node) -> tuple[int, int]:
+        """The cells by which the node's action depends on others: those it reads, and writes."""
+        assert node.action is not None
+        return node.action.read_mask, node.action.write_mask
 
     def alone(self, node: Node, nodes: tuple[Node, ...]) -> bool:
         """Whether a flow may go alone among these."""
         return all(other is node or self.apart(node, other) for other in nodes)
+
+
+def independent(reads: int, writes: int, other: Node) -> bool:
+    """Whether an action that reads and writes these cells is so of all the other may yet do."""
+    return not (reads & other.future_writes or writes & (other.future_reads | other.future_writes))
 
 
 class Alone:

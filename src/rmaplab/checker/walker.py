@@ -101,6 +101,7 @@ class Walker:
     def _natively(self, search: Search) -> Walk:
         from rmaplab.checker.native.search import NativeSearch
 
+        search.origin.clear()
         again = NativeSearch(self, search.reduce, search.limits, search.progress, search.enough)
         again.end = search.end
         return again.run()
@@ -148,6 +149,7 @@ class Search:
         self.result = Walk()
         self.end = time.monotonic() + limits.seconds
         self.origin: dict[str, tuple[str, int] | None] = {}
+        self.futures = walker.futures
         self.alone = Alone(walker.futures)
         self.races = Races()
         self._causes: dict[tuple[KernelStateError, tuple[Node, ...]], Cause] = {}
@@ -205,7 +207,7 @@ class Search:
 
     def _outgrows(self) -> bool:
         """Whether compiled code is to take over."""
-        if self.reduce or self._stored() < self.native.start:
+        if self._stored() < self.native.start:
             return False
         return COMPILER.ready()
 

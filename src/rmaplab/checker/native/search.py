@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +54,16 @@ class NativeSearch(Search):
 
     #: The way to the state that is looked at, where it is not in the logs.
     _way: tuple[int, ...] | None = None
+    _grown = False
 
     def run(self) -> Walk:
-        """Level by level."""
+        """Walk; reduced, again from the start until nothing more is known of what flows may do."""
         with ThreadPoolExecutor(1) as self.other:
-            if not self._resume():
-                self._begin(self.tables.start(ROOM))
-            while self._queued() and not self.ended:
-                for half in self.halves:
-                    half.begin_level()
-                self._level()
+            self._walk()
+            while self.reduce and self._grown and not self.ended:
+                self.result.transitions = self.result.depth = 0
+                self.result.terminals = set()
+                self._walk()
         if not self.result.limit:
             self._discard()
         self.result.states = self._stored()
@@ -69,15 +71,41 @@ class NativeSearch(Search):
             self.result.omission = self.result.states**2 / 2**65
         return self.result
 
+    def _walk(self) -> None:
+        """Level by level."""
+        if not self._resume():
+            self._begin()
+        while self._queued() and not self.ended:
+            for half in self.halves:
+                half.begin_level()
+            self._level()
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The tables as arrays, once the first local states are known; they last all walks."""
+        rules = Rules(self.tables, self.races)
+        if self.reduce:
+            self.futures.update()
+            rules.note_futures(chain(*self.tables.tries.nodes), self.futures)
+        return rules
+
     def _make(self) -> None:
         """The halves of a walk, with nothing in them."""
-        self.rules = Rules(self.tables, self.races)
         width, exact = self.rules.layout.width, self.native.exact
         self.halves = (Half(0, width, exact), Half(1, width, exact))
         self.buffers = (_Buffer(self.tables.columns), _Buffer(self.tables.columns))
         self._due = time.monotonic() + self.native.interval
+        self._grown = False
 
-    def _begin(self, start: str) -> None:
+    def _learn_futures(self) -> None:
+        """Bring up to date what flows may yet do: a reduced walk is void if that grows in it."""
+        if self.reduce:
+            grown = self.futures.update()
+            self._grown = self._grown or bool(grown)
+            self.rules.note_futures(grown, self.futures)
+
+    def _begin(self) -> None:
+        start = self.tables.start(ROOM)
         self._make()
         layout = self.rules.layout
         row = np.zeros(layout.width, np.uint64)
@@ -141,6 +169,7 @@ class NativeSearch(Search):
             buffer.out,
             buffer.made,
             buffer.events,
+            self.reduce,
         )
         half.chosen(taken)
 
@@ -185,6 +214,8 @@ class NativeSearch(Search):
             self._look_for_races(state, nodes)
             for node in nodes:
                 self._ask(state, node, questions)
+            if self.reduce:
+                self.rules.note_independence(nodes, self.futures)
             return True
         return False
 
@@ -206,6 +237,7 @@ class NativeSearch(Search):
                 half.repack(old, self.rules.layout)
         for (node, _), state in questions.items():
             self.rules.take_over(state, node)
+        self._learn_futures()
 
     def _race(self, state: str, pair: tuple[Node, Node]) -> None:
         super()._race(state, pair)
@@ -232,7 +264,7 @@ class NativeSearch(Search):
     def _save_if_due(self) -> None:
         """Save now and then, and where a limit ends the walk; writing takes a tenth at most."""
         path, now = self.native.checkpoint, time.monotonic()
-        if not path or (self.ended and not self.result.limit):
+        if not path or self.reduce or (self.ended and not self.result.limit):
             return
         if now < self._due and not self.ended:
             return
@@ -271,8 +303,10 @@ class NativeSearch(Search):
     def _resume(self) -> bool:
         """Go on where a checkpoint was made, if there is one."""
         native = self.native
-        saved = load(native.checkpoint, native.identity) if native.checkpoint else None
-        if saved is None or self.tables.asked:
+        if not native.checkpoint or self.reduce or self.tables.asked:
+            return False
+        saved = load(native.checkpoint, native.identity)
+        if saved is None:
             return False
         facts = saved.facts
         ask_again(self.tables, facts["asked"])
