@@ -1,4 +1,4 @@
-"""The walk in compiled code, unreduced: four processes of three forks exit at once.
+"""The walk in compiled code, unreduced: three generations exit at once while ksmd scans.
 
     PYTHONPATH=src python benchmarks/native.py --states 10000000 --cores 2
 
@@ -23,18 +23,18 @@ from rmaplab.runner.choice import find_kernel
 from rmaplab.runner.scenario import build
 
 LITMUS = """
-litmus four-generations
-\"\"\"A process, its child, grandchild and great-grandchild exit at once.\"\"\"
+litmus three-exits-and-ksmd
+\"\"\"Three generations exit at once while ksmd scans the youngest.\"\"\"
 
 setup
-    A: mmap 0
-    A: write 0 = 1
+    A: mmap 0 2
+    A: write 0 2 = 1
     A: fork B
-    B: write 0 = 2
+    B: write 0 2 = 2
     B: fork C
-    C: write 0 = 3
-    C: fork D
-    D: write 0 = 4
+    C: write 0 2 = 5
+    C: madvise 0 2 mergeable
+    ksmd: scan 2
 CPU0
     A: exit
 CPU1
@@ -42,7 +42,9 @@ CPU1
 CPU2
     C: exit
 CPU3
-    D: exit
+    ksmd: scan
+finally
+    ksmd: scan
 expect
     * clean
 """
@@ -64,7 +66,7 @@ def main() -> None:
     asked = parser.parse_args()
 
     scenario = build(
-        read_text(LITMUS.lstrip(), "four-generations"), find_kernel(asked.kernel).kernel
+        read_text(LITMUS.lstrip(), "three-exits-and-ksmd"), find_kernel(asked.kernel).kernel
     )
     scenario.machine.freeze()
     walker = Walker(Tables(scenario), Native(exact=asked.exact, cores=asked.cores))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
-from rmaplab.checker.exploration import Walk, never
+from rmaplab.checker.exploration import Walk, at_first, never
 from rmaplab.checker.native.search import NativeSearch
 from rmaplab.checker.options import EVERY, NONE, Limits, Native, Reduction
 from rmaplab.checker.trace import replay
@@ -51,7 +51,26 @@ def hold_reduced_walk(
     """The reduced walk finds something wrong if there is any, else each end and whether a race."""
     bench = Bench(protocol)
     walker = bench.walker()
-    walk = walker.walk(reductions, LIMITS)
+    hold_reduced(bench, walker, walker.walk(reductions, LIMITS), answer)
+
+
+def hold_reduced_walks(protocol: Protocol, answer: Answer) -> None:
+    """Whichever reductions are chosen."""
+    for reductions in CHOICES:
+        hold_reduced_walk(protocol, answer, reductions)
+
+
+def hold_native_reduced_walk(protocol: Protocol, answer: Answer) -> None:
+    """So does the one in compiled code, with cold tables and warm."""
+    bench = Bench(protocol)
+    walker = bench.walker()
+    for _ in range(2):
+        search = NativeSearch(walker.tables, Native(), LIMITS, None, at_first, walker.futures)
+        hold_reduced(bench, walker, search.run(), answer)
+
+
+def hold_reduced(bench: Bench, walker: Walker, walk: Walk, answer: Answer) -> None:
+    """A reduced walk against brute force."""
     assert (walk.finding is None) == (not answer.nearest)
     if walk.finding is not None:
         assert walk.finding.fault.kind in answer.nearest
@@ -65,8 +84,7 @@ def by_brute_force(protocol: Protocol) -> Answer:
     """What brute force finds, and so do all walks."""
     answer = enumerate_all(protocol)
     hold_full_walk(protocol, answer)
-    for reductions in CHOICES:
-        hold_reduced_walk(protocol, answer, reductions)
+    hold_reduced_walks(protocol, answer)
     hold_every_kind(protocol, answer)
     return answer
 

@@ -13,14 +13,14 @@ class Races:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Action, Action], bool] = {}
-        self._given: set[tuple[Node, Node]] = set()
+        self.given: dict[tuple[Node, Node], None] = {}
 
     def found(self, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, Node]]:
         """The flows whose next actions race, two by two; none that was given before."""
         for place, node in enumerate(nodes):
             for other in nodes[place + 1 :]:
-                if self.race(node.action, other.action) and (node, other) not in self._given:
-                    self._given.add((node, other))
+                if self.race(node.action, other.action) and (node, other) not in self.given:
+                    self.given[node, other] = None
                     yield node, other
 
     def race(self, action: Action | None, other: Action | None) -> bool:

@@ -15,6 +15,10 @@ from rmaplab.checker.tries import Node
 #: Steps between two looks at the limits.
 LOOK_EVERY = 5_000
 
+#: How many times as many steps as a full walk has states a reduced walk takes in plain Python:
+#: compiled code reduces less.
+REDUCED = 20
+
 #: Steps in a row after which a state is kept in any case.
 KEEP_EVERY = 500
 
@@ -50,7 +54,7 @@ class Walker:
     ) -> Walk:
         """Walk once from the start, until `enough` or a limit.
 
-        A full walk that outgrows plain Python begins anew in compiled code, once there is some.
+        A walk that outgrows plain Python begins anew in compiled code, once there is some.
         """
         while True:
             try:
@@ -68,8 +72,10 @@ class Walker:
     def _natively(self, search: Search) -> Walk:
         from rmaplab.checker.native.search import NativeSearch
 
+        search.origin.clear()
+        futures = self.futures if search.persistent is not None else None
         again = NativeSearch(
-            self.tables, self.native, search.limits, search.progress, search.enough
+            self.tables, self.native, search.limits, search.progress, search.enough, futures
         )
         again.end = search.end
         return again.run()
@@ -132,9 +138,14 @@ class Search(Exploration):
     def _look_around(self, following: list[Head]) -> None:
         self.look_at_limits(len(following))
         self.next_look = self.result.transitions + LOOK_EVERY
-        outgrown = self.full and self.stored() >= self.native.start
-        if outgrown and not self.ended and COMPILER.ready():
+        if not self.ended and self._is_large() and COMPILER.ready():
             self.outgrown = self.ended = True
+
+    def _is_large(self) -> bool:
+        """Whether compiled code is faster, though it begins anew, and knows fewer reductions."""
+        if self.full:
+            return self.stored() >= self.native.start
+        return self.result.transitions >= REDUCED * self.native.start
 
     # Steps
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from agreement import hold_native_walk, natively
+from agreement import hold_native_reduced_walk, hold_native_walk, natively
 from brute import enumerate_all
 from hypothesis import HealthCheck, example, given, settings
 from protocols import Bench, Protocol, Turn, flows
@@ -49,7 +49,7 @@ def storing(*names: str) -> object:
 
 NAMES = tuple("abcdefghijklmnopqrstuvwxyz")
 #: Values that outgrow their bits, cells that begin to vary, calls wrong at once, a last flow.
-WIDE = Protocol(flows(counting("x", 300), reading("x", "x")), marked=("x",))
+WIDE = Protocol(flows(counting("x", 40), reading("x", "x")), marked=("x",))
 MANY = Protocol(flows(storing(*NAMES), storing("a", "b")), marked=NAMES)
 WRONG = Protocol(flows(at_once, reading("x")), marked=("x",))
 LATE = Protocol(
@@ -67,6 +67,7 @@ LATE = Protocol(
 @example(LATE)
 def test_the_native_walk_is_the_plain_one(protocol: Protocol) -> None:
     answer = enumerate_all(protocol)
+    hold_native_reduced_walk(protocol, answer)
     native, _ = hold_native_walk(Bench(protocol).walker())
 
     if not answer.nearest:

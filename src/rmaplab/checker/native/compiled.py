@@ -26,8 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 UNKNOWN, BLOCKED, WRONG = -1, -2, -3
 
 #: What is known of a local state, by place in its row.
-ACTION, FLAGS, LINE, FIRST_CHILD, CHILDREN = range(5)
-FINISHED, FAULTY, LAST = 1, 2, 4
+ACTION, FLAGS, LINE, FIRST_CHILD, CHILDREN, TOUCHED, FUTURE = range(7)
+FINISHED, FAULTY, LAST, TURNS_BACK = 1, 2, 4, 8
 
 #: Why a state is handed to Python: something about it is not known; no flow can go on;
 #: all have finished; a flow goes wrong before it touches anything.
@@ -44,7 +44,7 @@ class Rules(NamedTuple):
     """The tables of a scenario as arrays; whatever they do not tell is `UNKNOWN`."""
 
     fields: Any  # by position: its word in a row, its lowest bit there, its mask
-    nodes: Any  # by column, number: ACTION, FLAGS, LINE, FIRST_CHILD, CHILDREN
+    nodes: Any  # by column, number: ACTION, FLAGS, ...
     children: Any  # by FIRST_CHILD + response: a local state's number, UNKNOWN or WRONG
     turns: Any  # by the same: what the step to it does to the fingerprint
     actions: Any  # by action: root in `decisions`, first in `looks`, how many of these
@@ -56,6 +56,7 @@ class Rules(NamedTuple):
     blind: Any  # positions
     races: Any  # by two actions: whether they race
     told: Any  # by the lines of two accesses: whether their race was told
+    apart: Any  # by TOUCHED and FUTURE: whether these are independent: 0, 1 or UNKNOWN
 
 
 #: How many successors before its turn the slot of one is fetched from memory.
@@ -166,10 +167,34 @@ def race_untold(rules: Rules, flows: Any, count: int) -> bool:
 
 
 @inner
-def look_up(rules: Rules, states: Any, state: int, flows: Any) -> tuple[int, int]:
-    """Fill in what each flow's next action would do: why Python must see the state, or -1.
+def alone(rules: Rules, flows: Any, count: int) -> int:
+    """A flow that may go alone, by its place among `flows`; -1 if none may.
 
-    And how many flows can go on or go wrong.
+    -2 if it is not known whether an action is independent of what another flow may yet do.
+    """
+    for one in range(count):
+        column, node = flows[one, COLUMN], flows[one, NODE]
+        if flows[one, EFFECT] == BLOCKED or rules.children[flows[one, CHILD]] == WRONG:
+            continue
+        if rules.nodes[column, node, FLAGS] & TURNS_BACK:
+            continue
+        touched, independent = rules.nodes[column, node, TOUCHED], 1
+        for two in range(count):
+            if two != one and independent == 1:
+                other, its = flows[two, COLUMN], flows[two, NODE]
+                independent = rules.apart[touched, rules.nodes[other, its, FUTURE]]
+        if independent == 1:
+            return one
+        if independent == UNKNOWN:
+            return -2
+    return -1
+
+
+@inner
+def look_up(rules: Rules, states: Any, state: int, flows: Any, reduce: bool) -> tuple[int, int]:
+    """Fill in what flows that are to go would do: why Python must see the state, or -1.
+
+    And how many these are: all that can go on or go wrong; or one, if it may go alone.
     """
     count = runnable(rules, states, state, flows)
     if count == 0:
@@ -179,10 +204,10 @@ def look_up(rules: Rules, states: Any, state: int, flows: Any) -> tuple[int, int
             return FAULT, 0
     if race_untold(rules, flows, count):
         return QUESTION, 0
-    moving = 0
     for one in range(count):
         column, node = flows[one, COLUMN], flows[one, NODE]
         effect = effect_of(rules, states, state, rules.nodes[column, node, ACTION])
+        flows[one, EFFECT] = effect
         if effect == BLOCKED:
             continue
         if effect == UNKNOWN or rules.effects[effect, 0] >= rules.nodes[column, node, CHILDREN]:
@@ -190,10 +215,21 @@ def look_up(rules: Rules, states: Any, state: int, flows: Any) -> tuple[int, int
         place = rules.nodes[column, node, FIRST_CHILD] + rules.effects[effect, 0]
         if rules.children[place] == UNKNOWN:
             return QUESTION, 0
-        flows[moving, COLUMN] = column
-        flows[moving, EFFECT] = effect
-        flows[moving, CHILD] = place
-        moving += 1
+        flows[one, CHILD] = place
+    first, end = 0, count
+    if reduce and count > 1:
+        chosen = alone(rules, flows, count)
+        if chosen == -2:
+            return QUESTION, 0
+        if chosen >= 0:
+            first, end = chosen, chosen + 1
+    moving = 0
+    for one in range(first, end):
+        if flows[one, EFFECT] != BLOCKED:
+            flows[moving, COLUMN] = flows[one, COLUMN]
+            flows[moving, EFFECT] = flows[one, EFFECT]
+            flows[moving, CHILD] = flows[one, CHILD]
+            moving += 1
     return (-1, moving) if moving else (STUCK, 0)
 
 
@@ -216,6 +252,7 @@ def expand(
     out: Any,
     made: Any,
     events: Any,
+    reduce: bool,
 ) -> tuple[int, int, int]:
     """Put the successors of the chosen states into `out`, by their half.
 
@@ -231,7 +268,7 @@ def expand(
         if made[0] > room or made[1] > room or told == len(events):
             return number, steps, told
         state = chosen[number]
-        event, moving = look_up(rules, states, state, flows)
+        event, moving = look_up(rules, states, state, flows, reduce)
         if event >= 0:
             events[told, 0], events[told, 1] = state, event
             told += 1

@@ -34,6 +34,7 @@ def folder() -> Path:
     return Path(chosen)
 
 
+@cache
 def stamp() -> Path:
     """The file that tells that code was compiled for this source, processor, Python and numba."""
     from llvmlite.binding import get_host_cpu_name

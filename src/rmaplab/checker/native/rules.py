@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from rmaplab.checker.findings import side_of_race
 from rmaplab.checker.native import compiled
-from rmaplab.checker.native.compiled import BLOCKED, FAULTY, FINISHED, LAST, UNKNOWN, WRONG
+from rmaplab.checker.native.compiled import (
+    BLOCKED,
+    CHILDREN,
+    FAULTY,
+    FINISHED,
+    FIRST_CHILD,
+    FLAGS,
+    FUTURE,
+    LAST,
+    TOUCHED,
+    TURNS_BACK,
+    UNKNOWN,
+    WRONG,
+)
 from rmaplab.checker.native.layout import Layout
 from rmaplab.checker.races import Races
+from rmaplab.checker.reduction.partial_order import independent
 from rmaplab.checker.tables import Effect, Tables
 from rmaplab.checker.tries import Node
 from rmaplab.machine.cells import Action
@@ -53,6 +68,12 @@ class Growing:
         return begin
 
 
+def touched(node: Node) -> tuple[int, int]:
+    """The cells that the node's action reads, and writes."""
+    assert node.action is not None
+    return node.action.read_mask, node.action.write_mask
+
+
 class Rules:
     """What the tables know now, in arrays that `arrays` gives to compiled code."""
 
@@ -66,7 +87,7 @@ class Rules:
         self._lines: dict[tuple[str, str], int] = {}
         self._varied = len(tables.varying)
         self._known = [0] * tables.columns
-        self.nodes = Growing(tables.columns, 1024, 5)
+        self.nodes = Growing(tables.columns, 1024, 7)
         self.children = Growing(4096, fill=UNKNOWN)
         self.turns = Growing(4096, kind=np.uint64)
         self.actions = Growing(256, 3)
@@ -78,6 +99,9 @@ class Rules:
         self.blind = Growing(64)
         self.racing = Growing(256, 256, kind=np.uint8)
         self.told = Growing(256, 256, kind=np.uint8)
+        self.apart = Growing(64, 64, fill=UNKNOWN, kind=np.int8)
+        self._touched: dict[tuple[int, int], int] = {}
+        self._futures: dict[tuple[int, int], int] = {}
         self._effects: dict[Effect, int] = {}
         self._add_nodes()
 
@@ -97,6 +121,7 @@ class Rules:
             self.blind.array,
             self.racing.array,
             self.told.array,
+            self.apart.array,
         )
 
     def counts(self) -> list[int]:
@@ -145,7 +170,7 @@ class Rules:
             action = line = 0
             if node.action is not None:
                 action, line = self._action(node.action), self._line(node)
-            self.nodes.array[node.column, node.number] = (action, flags, line, 0, 0)
+            self.nodes.array[node.column, node.number] = (action, flags, line, 0, 0, 0, 0)
         for node in fresh:
             for key, child in node.children.items():
                 if child.fault is None and node.action is not None:
@@ -165,6 +190,8 @@ class Rules:
     def _set_child(self, node: Node, response: int, child: Node | None) -> None:
         """Note what follows a response; None: it is wrong."""
         place = self._place_of_child(node, response)
+        if node.turns_back:
+            self.nodes.array[node.column, node.number, FLAGS] |= TURNS_BACK
         if child is None:
             self.children.array[place] = WRONG
             return
@@ -173,15 +200,37 @@ class Rules:
         self.turns.array[place] = turn
 
     def _place_of_child(self, node: Node, response: int) -> int:
-        _, _, _, first, count = map(int, self.nodes.array[node.column, node.number])
+        row = self.nodes.array[node.column, node.number]
+        first, count = int(row[FIRST_CHILD]), int(row[CHILDREN])
         if response >= count:
             assert node.action is not None
             wanted = max(response + 1, len(self._responses[self._actions[node.action]]))
             old = slice(first, first + count)
             first = self.children.append([*self.children.array[old], *[UNKNOWN] * (wanted - count)])
             self.turns.append([*self.turns.array[old], *[0] * (wanted - count)])
-            self.nodes.array[node.column, node.number, 3:] = first, wanted
+            row[FIRST_CHILD], row[CHILDREN] = first, wanted
         return first + response
+
+    # What flows may yet do
+
+    def note_futures(self, nodes: Iterable[Node]) -> None:
+        """Take over what is known of these local states."""
+        for node in nodes:
+            row = self.nodes.array[node.column, node.number]
+            may = node.future_reads, node.future_writes
+            row[FUTURE] = self._futures.setdefault(may, len(self._futures))
+            if node.action is not None:
+                row[TOUCHED] = self._touched.setdefault(touched(node), len(self._touched))
+        self.apart.reach(len(self._touched), len(self._futures))
+
+    def note_independence(self, nodes: Sequence[Node]) -> None:
+        """Write down which of these flows' actions are independent of others' futures."""
+        for node, other in permutations(nodes, 2):
+            one = self.nodes.array[node.column, node.number, TOUCHED]
+            two = self.nodes.array[other.column, other.number, FUTURE]
+            if node.action is not None and self.apart.array[one, two] == UNKNOWN:
+                may = other.future_reads, other.future_writes
+                self.apart.array[one, two] = independent(*touched(node), *may)
 
     # Actions
 

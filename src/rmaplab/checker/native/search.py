@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from rmaplab.checker.native.halves import NOWHERE, Half
 from rmaplab.checker.native.layout import Layout
 from rmaplab.checker.native.rules import Rules
 from rmaplab.checker.options import Limits, Native
+from rmaplab.checker.reduction.partial_order import Futures
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import replay
 from rmaplab.checker.tries import Node
@@ -64,7 +67,9 @@ Way = Logged | tuple[int, ...]
 
 
 class NativeSearch(Exploration):
-    """One walk in compiled code, over every interleaving."""
+    """One walk in compiled code; with `futures` it is reduced: a flow may go alone."""
+
+    _grown = False
 
     def __init__(
         self,
@@ -73,19 +78,20 @@ class NativeSearch(Exploration):
         limits: Limits,
         progress: Progress | None,
         enough: Enough,
+        futures: Futures | None = None,
     ) -> None:
         super().__init__(tables, limits, progress, enough)
         self.native = native
+        self.futures = futures
 
     def run(self) -> Walk:
-        """Level by level."""
+        """Walk; reduced, again from the start until nothing more is known of what flows may do."""
         with ThreadPoolExecutor(1) as self.other:
-            if not self._resume():
-                self._begin(self.tables.start(ROOM))
-            while self._queued() and not self.ended:
-                for half in self.halves:
-                    half.begin_level()
-                self._level()
+            self._walk()
+            while self._grown and not self.ended:
+                self.result.transitions = self.result.depth = 0
+                self.result.terminals = set()
+                self._walk()
         if not self.result.limit:
             self._discard()
         self.result.states = self.stored()
@@ -93,15 +99,41 @@ class NativeSearch(Exploration):
             self.result.omission = self.result.states**2 / 2**65
         return self.result
 
+    def _walk(self) -> None:
+        """Level by level."""
+        if not self._resume():
+            self._begin()
+        while self._queued() and not self.ended:
+            for half in self.halves:
+                half.begin_level()
+            self._level()
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The tables as arrays, once the first local states are known; they last all walks."""
+        rules = Rules(self.tables, self.races)
+        if self.futures is not None:
+            self.futures.update()
+            rules.note_futures(chain(*self.tables.tries.nodes))
+        return rules
+
     def _make(self) -> None:
         """The halves of a walk, with nothing in them."""
-        self.rules = Rules(self.tables, self.races)
         width, exact = self.rules.layout.width, self.native.exact
         self.halves = (Half(0, width, exact), Half(1, width, exact))
         self.buffers = (_Buffer(self.tables.columns), _Buffer(self.tables.columns))
         self._due = time.monotonic() + self.native.interval
+        self._grown = False
 
-    def _begin(self, start: str) -> None:
+    def _learn_futures(self) -> None:
+        """Bring up to date what flows may yet do: a reduced walk is void if that grows in it."""
+        if self.futures is not None:
+            grown = self.futures.update()
+            self._grown = self._grown or bool(grown)
+            self.rules.note_futures(grown)
+
+    def _begin(self) -> None:
+        start = self.tables.start(ROOM)
         self._make()
         layout = self.rules.layout
         row = np.zeros(layout.width, np.uint64)
@@ -163,6 +195,7 @@ class NativeSearch(Exploration):
             buffer.out,
             buffer.made,
             buffer.events,
+            self.futures is not None,
         )
         half.chosen(taken)
 
@@ -206,6 +239,8 @@ class NativeSearch(Exploration):
             self.look_for_races(nodes, way)
             for node in nodes:
                 self._ask(state, node, way, questions)
+            if self.futures is not None:
+                self.rules.note_independence(nodes)
             return True
         return False
 
@@ -229,6 +264,7 @@ class NativeSearch(Exploration):
                 half.repack(old, self.rules.layout)
         for (node, _), state in questions.items():
             self.rules.take_over(state, node)
+        self._learn_futures()
 
     def race(self, pair: tuple[Node, Node], way: Way) -> None:
         """Keep a race, and let compiled code know of it."""
@@ -255,7 +291,7 @@ class NativeSearch(Exploration):
     def _save_if_due(self) -> None:
         """Save now and then, and where a limit ends the walk; writing takes a tenth at most."""
         path, now = self.native.checkpoint, time.monotonic()
-        if not path or (self.ended and not self.result.limit):
+        if not path or self.futures is not None or (self.ended and not self.result.limit):
             return
         if now < self._due and not self.ended:
             return
@@ -294,8 +330,10 @@ class NativeSearch(Exploration):
     def _resume(self) -> bool:
         """Go on where a checkpoint was made, if there is one."""
         native = self.native
-        saved = load(native.checkpoint, native.identity) if native.checkpoint else None
-        if saved is None or self.tables.asked:
+        if not native.checkpoint or self.futures is not None or self.tables.asked:
+            return False
+        saved = load(native.checkpoint, native.identity)
+        if saved is None:
             return False
         facts = saved.facts
         ask_again(self.tables, facts["asked"])
