@@ -12,7 +12,7 @@ import pytest
 from agreement import (
     by_brute_force,
     hold_native_reduced_walk,
-    hold_reduced_walk,
+    hold_reduced_walks,
     hold_to_full_walk,
 )
 from brute import enumerate_all
@@ -279,7 +279,7 @@ KNOWN = {
 }
 
 
-def losses(hold: Callable[..., None] = hold_reduced_walk) -> set[str]:
+def losses(hold: Callable[..., None] = hold_reduced_walks) -> set[str]:
     """The known protocols of which a reduced walk loses something."""
     found = set()
     for name, protocol in KNOWN.items():
@@ -441,7 +441,7 @@ def test_a_lock_that_others_release_hides_nothing(monkeypatch: pytest.MonkeyPatc
             NativeSearch,
             "_grown",
             property(lambda self: False, lambda self, on: None),
-            {"two locks"},
+            {"a load learnt late"},
         ),
         (rules, "TURNS_BACK", 0, {"a loop beside a failure"}),
     ],

@@ -23,8 +23,9 @@ from rmaplab.checker.witness import witness
 from rmaplab.machine.cells import Action
 from rmaplab.machine.context import RUNNING
 
-#: How far the full walk looks for the nearest violation.
+#: How far the full walk looks for the nearest violations; for the first one only, not so far.
 NEAREST = Limits(states=200_000, seconds=10.0)
+NEAREST_FIRST = Limits(states=20_000, seconds=1.0)
 
 #: What a set-up is remembered for, besides its atomics.
 RECORDED = frozenset({"alloc", "free"}) | lock_order.BLOCKING | lock_order.TRYING
@@ -89,7 +90,9 @@ def check(
         walk = walker.walk(reductions - {Reduction.LAST_ACCESS}, options.limits, progress, never)
         found = {**found, **walk.findings}
     if found and reductions:
-        near = walker.walk(NONE, NEAREST, progress, _as_much_as(found, walk, first))
+        near = walker.walk(
+            NONE, NEAREST_FIRST if first else NEAREST, progress, _as_much_as(found, walk, first)
+        )
         found = {**found, **near.findings}
     violations = _violations(tables, found, first)
     unfinished = UNDETERMINED if walk.limit else CLEAN
