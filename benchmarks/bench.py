@@ -130,7 +130,8 @@ class Comparison:
 
     scenario: str
     variant: str
-    #: Its seconds, as a part of the best peer's: from start to end, and of CPU time.
+    #: Its seconds, as a part of the best peer's: from start to end, and of CPU time; where there
+    #: is an error, to the first one.
     time: float | None
     cpu: float | None
     #: Its states, as a part of SPIN's: where both went through all of them, not to an error.
@@ -159,11 +160,12 @@ def compare(rows: Sequence[Row]) -> Comparison:
     ours = by_tool["rmaplab"]
     peers = [by_tool[tool] for tool in ("spin", "harmony") if tool in by_tool]
     spin, first = by_tool.get("spin"), by_tool.get("rmaplab --first")
+    alike = first or ours  # peers end at the first error, too
     return Comparison(
         ours.scenario,
         ours.variant,
-        ours.wall_s / min(peer.wall_s for peer in peers) if peers else None,
-        ours.cpu_s / min(peer.cpu_s for peer in peers) if peers else None,
+        alike.wall_s / min(peer.wall_s for peer in peers) if peers else None,
+        alike.cpu_s / min(peer.cpu_s for peer in peers) if peers else None,
         ours.states / spin.states if spin and ours.verdict == "clean" else None,
         first.wall_s if first else None,
         all((peer.verdict == "clean") == (ours.verdict == "clean") for peer in peers),
