@@ -206,7 +206,7 @@ def test_a_wrong_reduction_is_seen(
             NativeSearch,
             "_grown",
             property(lambda self: False, lambda self, on: None),
-            {"two locks"},
+            {"a load learnt late"},
         ),
         (rules, "TURNS_BACK", 0, {"a loop beside a failure"}),
     ],
