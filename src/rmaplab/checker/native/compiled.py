@@ -1,4 +1,4 @@
-"""The inner loops of the native walk, compiled by numba: importing this takes half a second.
+"""The inner loops of the native walk, compiled: loading them takes half a second.
 
 A state is a row of 64-bit words: its fingerprint, then its numbers, packed.
 All states belong to one of two halves, by the lowest bit of the fingerprint, whatever the number
@@ -7,20 +7,11 @@ of threads: a half expands its own states, then takes in those successors that b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import config, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from rmaplab.checker.native.ready import folder
-
-config.CACHE_DIR = str(folder())
-
-F = TypeVar("F", bound=Callable[..., Any])
+from rmaplab.checker.native.jit import entry, inner, prefetch
 
 #: Entries of tables that hold no number: not asked yet; has to wait; goes wrong, as was told.
 UNKNOWN, BLOCKED, WRONG = -1, -2, -3
@@ -61,36 +52,6 @@ class Rules(NamedTuple):
 
 #: How many successors before its turn the slot of one is fetched from memory.
 AHEAD = 16
-
-
-def inner(function: F) -> F:
-    """Compile a function that only compiled functions call."""
-    return cast(F, njit(nogil=True)(function))
-
-
-def entry(function: F) -> F:
-    """Compile a function that Python calls, and keep the code on disk."""
-    return cast(F, njit(nogil=True, cache=True)(function))
-
-
-def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Begin to fetch an element of a one-dimensional array from memory."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        view = context.make_array(kind)(context, builder, arguments[0])
-        pointer = cgutils.get_item_pointer(context, builder, kind, view, [arguments[1]])
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        declared = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, declared, "llvm.prefetch.p0")
-        hints = [number(1), number(3), number(1)]  # to write; keep in all caches; data
-        builder.call(function, [builder.bitcast(pointer, byte), *hints])
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), build
-
-
-prefetch: Any = intrinsic(_prefetch)
 
 
 @entry
@@ -191,6 +152,24 @@ def alone(rules: Rules, flows: Any, count: int) -> int:
 
 
 @inner
+def all_known(rules: Rules, states: Any, state: int, flows: Any, count: int) -> bool:
+    """Fill in what each flow would do: whether all of that is known."""
+    for one in range(count):
+        column, node = flows[one, COLUMN], flows[one, NODE]
+        effect = effect_of(rules, states, state, rules.nodes[column, node, ACTION])
+        flows[one, EFFECT] = effect
+        if effect == BLOCKED:
+            continue
+        if effect == UNKNOWN or rules.effects[effect, 0] >= rules.nodes[column, node, CHILDREN]:
+            return False
+        place = rules.nodes[column, node, FIRST_CHILD] + rules.effects[effect, 0]
+        if rules.children[place] == UNKNOWN:
+            return False
+        flows[one, CHILD] = place
+    return True
+
+
+@inner
 def look_up(rules: Rules, states: Any, state: int, flows: Any, reduce: bool) -> tuple[int, int]:
     """Fill in what flows that are to go would do: why Python must see the state, or -1.
 
@@ -204,18 +183,8 @@ def look_up(rules: Rules, states: Any, state: int, flows: Any, reduce: bool) -> 
             return FAULT, 0
     if race_untold(rules, flows, count):
         return QUESTION, 0
-    for one in range(count):
-        column, node = flows[one, COLUMN], flows[one, NODE]
-        effect = effect_of(rules, states, state, rules.nodes[column, node, ACTION])
-        flows[one, EFFECT] = effect
-        if effect == BLOCKED:
-            continue
-        if effect == UNKNOWN or rules.effects[effect, 0] >= rules.nodes[column, node, CHILDREN]:
-            return QUESTION, 0
-        place = rules.nodes[column, node, FIRST_CHILD] + rules.effects[effect, 0]
-        if rules.children[place] == UNKNOWN:
-            return QUESTION, 0
-        flows[one, CHILD] = place
+    if not all_known(rules, states, state, flows, count):
+        return QUESTION, 0
     first, end = 0, count
     if reduce and count > 1:
         chosen = alone(rules, flows, count)
@@ -307,8 +276,8 @@ def write(
 
 @inner
 def same(rows: Any, row: Any, other: int) -> Any:
-    """Whether two rows are the same."""
-    word = 0
+    """Whether two rows are one state."""
+    word = 1
     while word < rows.shape[1] and rows[row, word] == rows[other, word]:
         word += 1
     return word == rows.shape[1]
@@ -333,9 +302,9 @@ def take_in(
 ) -> tuple[int, int]:
     """Keep those successors of a side that are new: how many are stored and queued then.
 
-    They come from `states` of a half, whose places in its log begin at `first`.
-    The table holds fingerprints; or, if exact, places in `following`, counted from 1, where whole
-    states are then compared. An origin in a log is the place in a log, its half, and the flow.
+    They come from `states` of a half, whose places in its log begin at `first`; an origin is a
+    place in a log, its half, and the flow. The table holds fingerprints; or, if exact, places in
+    `following`, counted from 1, where whole states are compared.
     """
     homes = np.uint64(64 - bits)
     for number in range(made):
@@ -377,9 +346,9 @@ def spread(table: Any, bits: int, old_end: int, whole: Any, exact: bool) -> None
     left = []
     for old in range(old_end - 1, -1, -1):
         entry_ = table[old]
+        table[old] = 0
         if entry_ == 0:
             continue
-        table[old] = 0
         slot = np.int64((whole[np.int64(entry_) - 1, 0] if exact else entry_) >> homes)
         if slot <= old:
             left.append(entry_)

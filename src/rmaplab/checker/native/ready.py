@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("compiled.py")
@@ -37,6 +36,8 @@ def folder() -> Path:
 @cache
 def stamp() -> Path:
     """The file that tells that code was compiled for this source, processor, Python and numba."""
+    from importlib.metadata import version
+
     from llvmlite.binding import get_host_cpu_name
 
     found = SOURCE.stat()
