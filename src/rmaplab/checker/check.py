@@ -84,9 +84,10 @@ def check(
     if options.sample is not None:
         return _sampled(tables, options, begin, lines)
     walker = Walker(tables, options.native)
-    walk = walker.walk(reductions, options.limits, progress, at_first if first else never)
+    any_will_do = first or Reduction.LAST_ACCESS in reductions
+    walk = walker.walk(reductions, options.limits, progress, at_first if any_will_do else never)
     found = walk.findings
-    if walk.finding and not (first or walk.limit) and Reduction.LAST_ACCESS in reductions:
+    if walk.finding and any_will_do and not first:
         walk = walker.walk(reductions - {Reduction.LAST_ACCESS}, options.limits, progress, never)
         found = {**found, **walk.findings}
     if found and reductions:
