@@ -113,3 +113,16 @@ def numbers(walker: Walker, walk: Walk) -> object:
     causes = {cause: len(finding.path) for cause, finding in walk.findings.items()}
     ends = {end.rstrip("\0") for end in walk.terminals}
     return walk.states, walk.transitions, walk.depth, causes, ends
+
+
+def hold_native_to_plain(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
+    """The reduced walk in compiled code finds what the one in plain Python finds."""
+    walker.native = Native(start=limits.states + 1)
+    python = walker.walk(True, limits, None, never)
+    native = NativeSearch(walker, True, limits, None, never).run()
+    if not (native.limit or python.limit):
+        assert native.findings.keys() == python.findings.keys()
+        assert {end.rstrip("\0") for end in native.terminals} == {
+            end.rstrip("\0") for end in python.terminals
+        }
+    return native, python
