@@ -142,3 +142,14 @@ def numbers(walker: Walker, walk: Walk) -> object:
             assert finding.pending or finding.at_end
     causes = {cause: len(finding.path) for cause, finding in walk.findings.items()}
     return walk.states, walk.transitions, walk.depth, causes, ends(walk)
+
+
+def hold_native_to_plain(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
+    """The reduced walk in compiled code finds what the one in plain Python finds."""
+    python = walker.walk(EVERY - {Reduction.LAST_ACCESS}, limits, None, never)
+    search = NativeSearch(walker.tables, Native(), limits, None, never, walker.futures)
+    native = search.run()
+    if not (native.limit or python.limit):
+        assert native.findings.keys() == python.findings.keys()
+        assert ends(native) == ends(python)
+    return native, python

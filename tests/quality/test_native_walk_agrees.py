@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agreement import hold_native_walk
+from agreement import hold_native_to_plain, hold_native_walk
 
 from rmaplab.checker.options import Limits
 from rmaplab.checker.tables import Tables
@@ -21,6 +21,18 @@ def test_shipped_scenarios(litmus: Litmus, kernel: str) -> None:
     scenario.machine.freeze()
 
     native, python = hold_native_walk(Walker(Tables(scenario)), Limits(states=40_000))
+
+    if native.limit or python.limit:
+        pytest.skip("more than 40,000 states: tests/slow goes on")
+
+
+@pytest.mark.parametrize("kernel", ["seed-v2", "76545066c852", "v2.6.38"])
+@pytest.mark.parametrize("litmus", shipped(), ids=lambda litmus: litmus.name)
+def test_reduced_walks_of_shipped_scenarios(litmus: Litmus, kernel: str) -> None:
+    scenario = build(litmus, KERNELS[kernel])
+    scenario.machine.freeze()
+
+    native, python = hold_native_to_plain(Walker(Tables(scenario)), Limits(states=40_000))
 
     if native.limit or python.limit:
         pytest.skip("more than 40,000 states: tests/slow goes on")
