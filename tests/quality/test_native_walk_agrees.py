@@ -20,10 +20,10 @@ def test_shipped_scenarios(litmus: Litmus, kernel: str) -> None:
     scenario = build(litmus, KERNELS[kernel])
     scenario.machine.freeze()
 
-    native, python = hold_native_walk(Walker(Tables(scenario)), Limits(states=40_000))
+    native, python = hold_native_walk(Walker(Tables(scenario)), Limits(states=20_000))
 
     if native.limit or python.limit:
-        pytest.skip("more than 40,000 states: tests/slow goes on")
+        pytest.skip("more than 20,000 states: tests/slow goes on")
 
 
 @pytest.mark.parametrize("kernel", ["seed-v2", "76545066c852", "v2.6.38"])
@@ -32,7 +32,7 @@ def test_reduced_walks_of_shipped_scenarios(litmus: Litmus, kernel: str) -> None
     scenario = build(litmus, KERNELS[kernel])
     scenario.machine.freeze()
 
-    native, python = hold_native_to_plain(Walker(Tables(scenario)), Limits(states=40_000))
+    native, python = hold_native_to_plain(Walker(Tables(scenario)), Limits(states=20_000))
 
     if native.limit or python.limit:
-        pytest.skip("more than 40,000 states: tests/slow goes on")
+        pytest.skip("more than 20,000 states: tests/slow goes on")

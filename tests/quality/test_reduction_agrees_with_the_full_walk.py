@@ -60,8 +60,8 @@ def test_shipped_scenarios(name: str, kernel: str) -> None:
     scenario = build(litmus, KERNELS[kernel])
     scenario.machine.freeze()
 
-    if not hold_to_full_walk(Walker(Tables(scenario)), Limits(states=60_000)):
-        pytest.skip("more than 60,000 states: tests/slow goes on")
+    if not hold_to_full_walk(Walker(Tables(scenario)), Limits(states=20_000)):
+        pytest.skip("more than 20,000 states: tests/slow goes on")
 
 
 # Reductions that are wrong
