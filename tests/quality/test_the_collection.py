@@ -4,6 +4,7 @@ import pytest
 
 from rmaplab.checker.options import Limits, Options
 from rmaplab.checker.verdict import Outcome
+from rmaplab.kernel.compaction import Compaction
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.shipped import shipped
 from rmaplab.runner.checks import plan, run_check
@@ -23,7 +24,8 @@ def test_every_verdict_is_the_expected_one(litmus: Litmus, kernel: NamedKernel) 
 
     assert todo.expected is not None, "a shipped litmus expects something of every kernel"
     assert result.verdict == todo.expected
-    assert not result.warnings, "a clean verdict of a shipped litmus says something"
+    says_nothing = litmus.name.startswith("compact") and not issubclass(kernel.kernel, Compaction)
+    assert bool(result.warnings) == says_nothing, "there is no compaction before v2.6.35"
 
 
 def outcome_of(name: str, kernel: str) -> Outcome:
@@ -75,9 +77,9 @@ def test_the_nearest_failure_is_this_long(name: str, kernel: str, kind: str, len
 @pytest.mark.parametrize(
     ("name", "kernel", "states"),
     [
-        ("compact-against-exit", "v2.6.38", 85_447),
-        ("compact-against-fork", "v2.6.38", 11_392),
-        ("exec-stack-against-migration", "root-lock", 28_939),
+        ("compact-against-exit", "v2.6.38", 6684),
+        ("compact-against-fork", "v2.6.38", 1046),
+        ("exec-stack-against-migration", "root-lock", 771),
     ],
 )
 def test_a_clean_walk_has_this_many_states(name: str, kernel: str, states: int) -> None:
