@@ -10,7 +10,7 @@ import pytest
 from command import refused, rmaplab
 
 from rmaplab.checker.options import Reduction
-from rmaplab.cli.check import REDUCTIONS
+from rmaplab.cli.exploring import REDUCTIONS
 
 ROOT = Path(__file__).parents[2]
 FIELDS = {

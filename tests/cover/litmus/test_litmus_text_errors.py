@@ -43,7 +43,7 @@ BAD_TEXTS = [
     ("litmus x\nfinally\nend\nfinally\n", 4, 1, "a second `finally`"),
     ("litmus x\nend\nend\n", 3, 1, "a second `end`"),
     ("litmus x\nexpect\nexpect\n", 3, 1, "a second `expect`"),
-    ("litmus x\nCPU16\n", 2, 1, "unknown block `CPU16`: did you mean `CPU1"),
+    ("litmus x\nCPU16\n", 2, 1, "unknown block `CPU16`: did you mean `CPU6`?"),
     ("litmus x\nsetup\ncpu0\n", 3, 1, "did you mean `CPU0`?"),
     ("litmus x\nsetup\n scan\nfinaly\n", 4, 1, "did you mean `finally`?"),
     ("litmus x\nCPU0 A: exit\n", 2, 6, "write the end of the line"),

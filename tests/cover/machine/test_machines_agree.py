@@ -13,6 +13,7 @@ from random_calls import Run, litmuses
 from things import Thing
 
 from rmaplab.history import KERNELS
+from rmaplab.kernel.pgtable import Pte
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.writer import write_text
 from rmaplab.machine import (
@@ -93,9 +94,14 @@ def vma_of(vma: Any) -> tuple[Any, ...]:
 def pages_of(run: Run, mm: Any) -> list[tuple[Any, ...]]:
     """What is mapped where, without the numbers of frames."""
     return [
-        (address, entry.write, entry.dirty, entry.young, run.system.contents_of(entry))
+        (address, *_flags(entry), run.system.contents_of(entry))
         for address, entry in entries_of(mm)
     ]
+
+
+def _flags(entry: Any) -> tuple[bool, ...]:
+    """Those of a mapped page; a slot of the swap device has none."""
+    return (entry.write, entry.dirty, entry.young) if isinstance(entry, Pte) else ()
 
 
 def memory_of(run: Run) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rmaplab.checker.options import Limits, Options
+from rmaplab.checker.options import NONE, Limits, Options
 from rmaplab.errors import InputError
 from rmaplab.history import KERNELS, V2_6_38
 from rmaplab.litmus.model import Litmus
@@ -111,7 +111,9 @@ class TestOnProcesses:
     def test_limits_reach_the_workers(self) -> None:
         checks = plan(exits(2), [named("v2.6.38")])
 
-        results = [result for _, result in run_checks(checks, Options(Limits(states=3)), jobs=2)]
+        results = [
+            result for _, result in run_checks(checks, Options(Limits(states=3), NONE), jobs=2)
+        ]
 
         assert [result.verdict for result in results] == ["undetermined"] * 2
 
