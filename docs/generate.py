@@ -165,7 +165,7 @@ def bugs() -> str:
 
 
 def _results(bug: Bug) -> list[dict[str, Any]]:
-    words = ["check", bug.litmus, "--first", "--format", "json"]
+    words = ["check", bug.litmus, "--format", "json"]
     for kernel in filter(None, (bug.kernel, bug.cure)):
         words += ["--kernel", kernel]
     results: list[dict[str, Any]] = json.loads(_rmaplab(words))["results"]

@@ -19,8 +19,8 @@ LOOK_EVERY = 5_000
 #: compiled code reduces less.
 REDUCED = 20
 
-#: Steps in a row after which a state is kept in any case.
-KEEP_EVERY = 500
+#: Steps in a row after which a state is kept in any case: fewer are walked again where ways meet.
+KEEP_EVERY = 16
 
 
 class Way(NamedTuple):
