@@ -76,30 +76,18 @@ def check(
     With `cover` the outcome says which lines of kernel functions were reached.
     """
     options = options or Options()
-    first, reductions = options.first, options.reductions
     begin = time.monotonic()
     scenario.machine.freeze()
     lines = Lines() if cover else None
     tables = Tables(scenario, lines)
     if options.sample is not None:
         return _sampled(tables, options, begin, lines)
-    walker = Walker(tables, options.native)
-    any_will_do = first or Reduction.LAST_ACCESS in reductions
-    walk = walker.walk(reductions, options.limits, progress, at_first if any_will_do else never)
-    found = walk.findings
-    if walk.finding and any_will_do and not first:
-        walk = walker.walk(reductions - {Reduction.LAST_ACCESS}, options.limits, progress, never)
-        found = {**found, **walk.findings}
-    if found and reductions:
-        near = walker.walk(
-            NONE, NEAREST_FIRST if first else NEAREST, progress, _as_much_as(found, walk, first)
-        )
-        found = {**found, **near.findings}
-    violations = _violations(tables, found, first)
+    walk, found = _explored(Walker(tables, options.native), options, progress)
+    violations = _violations(tables, found, options.first)
     unfinished = UNDETERMINED if walk.limit else CLEAN
     return Outcome(
         verdict=violations[0].kind if violations else unfinished,
-        complete=not walk.limit and not (first and walk.finding),
+        complete=not walk.limit and not (options.first and walk.finding),
         states=walk.states,
         transitions=walk.transitions,
         seconds=time.monotonic() - begin,
@@ -109,6 +97,24 @@ def check(
         coverage=lines.coverage() if lines is not None else (),
         witness=witness(tables),
     )
+
+
+def _explored(
+    walker: Walker, options: Options, progress: Progress | None
+) -> tuple[Walk, dict[Cause, Finding]]:
+    """The walk that counts, and of each cause the nearest finding that any walk met."""
+    first, reductions, limits = options.first, options.reductions, options.limits
+    any_will_do = first or Reduction.LAST_ACCESS in reductions
+    walk = walker.walk(reductions, limits, progress, at_first if any_will_do else never)
+    found = walk.findings
+    if walk.finding and any_will_do and not first:
+        walk = walker.walk(reductions - {Reduction.LAST_ACCESS}, limits, progress, never)
+        found = {**found, **walk.findings}
+    if found and reductions:
+        how_far = NEAREST_FIRST if first else NEAREST
+        near = walker.walk(NONE, how_far, progress, _as_much_as(found, walk, first))
+        found = {**found, **near.findings}
+    return walk, found
 
 
 def _sampled(tables: Tables, options: Options, begin: float, lines: Lines | None) -> Outcome:
