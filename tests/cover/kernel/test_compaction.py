@@ -151,7 +151,7 @@ def test_a_frame_is_taken_from_the_list_of_the_cpu_that_freed_it() -> None:
 
 def test_a_pageblock_beyond_the_other_scanner_is_passed_by(system: System) -> None:
     written(system, 1)
-    cc = CompactControl()
+    cc = CompactControl(free_pfn=0)
     cc.free_pfn = BLOCK - 1
 
     assert system.kernel.isolate_migratepages(cc) == 0

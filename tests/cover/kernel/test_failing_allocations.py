@@ -19,6 +19,8 @@ from rmaplab.runner.run import check_all
 from rmaplab.runner.system import System
 
 RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38")
+#: They override functions that allocate in a fork or in a merge.
+REVERTS = ("before-4946d54cb55e", "before-287d97ac0321", "before-646d87b481da")
 COPIES_ALONE = "ba6f0ff3981e"  # the next commit at swapin overrides what this one overrides
 FAMILY = """
 A: mmap 0 8
@@ -138,6 +140,10 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
     "set": (MERGED + "set run 2",),
     "ballast": ("ballast",),
     "compact": (FAMILY + "compact",),
+    "brk": ("A: brk 4", "A: brk 4\nA: write 0 = 1\nA: brk 1"),
+    "swapoff": (SWAPPED + "swapoff",),
+    "swapon": (FAMILY + "A: swap_out 0\nswapoff\nswapon",),
+    "new_stack": ("A: new_stack 0 2 = 1",),
 }
 #: Steps of later kernels, and what only compares them.
 NOT_MODELLED = {"prctl_merge", "mem_write"}
@@ -289,6 +295,10 @@ def test_every_allocation_fails_on_every_path_to_it() -> None:
     for kernel in ("v2.6.34", COPIES_ALONE, "v2.6.38"):
         for case in CASES:
             for one in starved(kernel, *CASES[case], lasting=case not in SCANS):
+                found |= one.calls
+    for kernel in REVERTS:
+        for case in (*SITUATIONS["fork"], *SITUATIONS["mprotect"]):
+            for one in starved(kernel, case, lasting=True):
                 found |= one.calls
 
     missed = [site for site in sites() if (site.file, site.line, site.called) not in found]

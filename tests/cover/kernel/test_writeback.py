@@ -10,7 +10,7 @@ import pytest
 from rmaplab.kernel.contents import fill
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.pgtable import SwapEntry
-from rmaplab.machine import BugOn
+from rmaplab.machine import BugOn, KernelStateError
 
 
 class Intruded(Kernel):
@@ -167,3 +167,15 @@ def test_nobody_waits_for_a_page_that_is_not_written(lab: Any) -> None:
 def test_without_swap_no_page_is_ever_written(new_lab: Callable[..., Any]) -> None:
     with new_lab() as lab:
         assert not lab.kernel.PageWriteback(None)
+
+
+def test_who_waits_for_a_page_that_is_being_written_goes_no_further(lab: Any) -> None:
+    def wait(mm: Any, page: Any) -> None:
+        with pytest.raises(KernelStateError, match="never released") as caught:
+            lab.kernel.wait_on_page_writeback(page)
+        assert caught.value.kind == "deadlock"
+
+    _, page, freed = written_out(lab, wait)
+
+    assert freed
+    lab.kernel.wait_on_page_writeback(page)  # it is written: nothing to wait for
