@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 check: .venv
 	$(BIN)/rmaplab check root-drops-itself --kernel seed-v2
-	$(BIN)/rmaplab check
+	$(BIN)/rmaplab check --first
 
 test: .venv
 	$(BIN)/ruff check .
