@@ -139,19 +139,23 @@ class Exploration:
     def found(
         self, fault: KernelStateError, nodes: tuple[Node, ...], way: Any, pending: bool = True
     ) -> None:
-        """Keep a finding if it is the first of its cause.
+        """Keep a finding if it is news.
 
         The flows concerned have yet to do it if it is `pending`, else the way ends with it.
         """
         cause = self._causes.get((fault, nodes))
         if cause is None:
             cause = self._causes[fault, nodes] = cause_of(fault, nodes)
-        if cause in self.result.findings:
+        if not self.is_news(cause, way):
             return
         columns = tuple(node.column for node in nodes) if pending else ()
         finding = Finding(fault, self.path(way), columns, at_end=not nodes)
         self.result.findings[cause] = finding
         self.ended = self.ended or self.enough(self.result)
+
+    def is_news(self, cause: Cause, way: Any) -> bool:
+        """Whether a finding is to be kept: the first of its cause."""
+        return cause not in self.result.findings
 
     def wrong_step(self, node: Node, after: str, fault: KernelStateError, way: Any) -> None:
         """A step goes wrong: itself, or what kernel code makes of its answer."""

@@ -6,18 +6,17 @@ of Finding Bugs", ASPLOS 2010): flows have random priorities, which fall at d - 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
+from typing import Any
 
-from rmaplab.checker.exploration import LOCAL_STATES, deadlock_of, race_of
-from rmaplab.checker.findings import Cause, Finding, cause_of, essential
+from rmaplab.checker.exploration import Enough, Exploration, Walk, at_first, never
+from rmaplab.checker.findings import Cause
 from rmaplab.checker.options import Limits, Sample
 from rmaplab.checker.races import Races
 from rmaplab.checker.tables import Tables, WidthExceededError
 from rmaplab.checker.tries import Node
-from rmaplab.machine.faults import KernelStateError
 
 #: An execution that takes more steps is cut: under an unfair schedule a daemon may go on for ever.
 MOST_STEPS = 1_000_000
@@ -27,51 +26,16 @@ Schedule = Callable[[list[Node], int], list[Node]]
 
 
 @dataclass
-class Sampled:
-    """What some executions gave; of each cause the shortest."""
+class Sampled(Walk):
+    """What some executions gave; of each cause the shortest. `cut` are those that had to end."""
 
     executions: int = 0
-    transitions: int = 0
     cut: int = 0
-    findings: dict[Cause, Finding] = field(default_factory=dict)
-    limit: str = ""
 
 
 def sample(tables: Tables, wanted: Sample, limits: Limits, first: bool = False) -> Sampled:
     """As many executions as wanted, or until the first violation, or a limit."""
-    end = time.monotonic() + limits.seconds
-    result = Sampled()
-    longest = 1
-    while result.executions < wanted.executions and not result.limit:
-        random = Random(f"{wanted.seed}:{result.executions}")
-        try:
-            done = _Execution(tables, _schedule(wanted, random, tables.columns, longest)).run()
-        except WidthExceededError:
-            continue
-        longest = max(longest, len(done.path))
-        result.executions += 1
-        result.transitions += len(done.path)
-        result.cut += done.is_cut
-        _keep(result.findings, done.findings)
-        if first and any(not each.is_race for each in result.findings.values()):
-            break
-        result.limit = _limit(tables, limits, end)
-    return result
-
-
-def _keep(shortest: dict[Cause, Finding], found: dict[Cause, Finding]) -> None:
-    for cause, finding in found.items():
-        known = shortest.get(cause)
-        if known is None or len(finding.path) < len(known.path):
-            shortest[cause] = finding
-
-
-def _limit(tables: Tables, limits: Limits, end: float) -> str:
-    if time.monotonic() > end:
-        return f"more than {limits.seconds:.0f} s"
-    if any(len(nodes) > LOCAL_STATES for nodes in tables.tries.nodes):
-        return f"more than {LOCAL_STATES} local states of one CPU"
-    return ""
+    return _Sampling(tables, wanted, limits, at_first if first else never).run()
 
 
 def _schedule(wanted: Sample, random: Random, flows: int, length: int) -> Schedule:
@@ -98,61 +62,71 @@ class _Priorities:
         return self(nodes, 0)
 
 
-class _Execution:
-    """One execution: the flow that goes at each step, and what it met."""
+class _Sampling(Exploration):
+    """Executions one after the other; a way is the flow that went at each step of one."""
 
-    def __init__(self, tables: Tables, schedule: Schedule) -> None:
-        self.tables = tables
-        self.schedule = schedule
-        self.races = Races()
-        self.path: list[int] = []
-        self.findings: dict[Cause, Finding] = {}
-        self.is_cut = False
+    result: Sampled
 
-    def run(self) -> _Execution:
-        """Until all have finished, or something is wrong."""
+    def __init__(self, tables: Tables, wanted: Sample, limits: Limits, enough: Enough) -> None:
+        super().__init__(tables, limits, None, enough)
+        self.result = Sampled()
+        self.wanted = wanted
+        self.way: list[int] = []
+
+    def run(self) -> Sampled:
+        """As many as wanted, unless something ends them."""
+        result, longest = self.result, 1
+        while result.executions < self.wanted.executions and not self.ended:
+            random = Random(f"{self.wanted.seed}:{result.executions}")
+            try:
+                self.execute(_schedule(self.wanted, random, self.tables.columns, longest))
+            except WidthExceededError:
+                continue
+            longest = max(longest, len(self.way))
+            result.executions += 1
+            result.transitions += len(self.way)
+            result.cut += len(self.way) > MOST_STEPS
+            if not self.ended:
+                self.look_at_limits(queued=0)
+        return result
+
+    def stored(self) -> int:
+        """No state is kept."""
+        return 0
+
+    def path(self, way: Any) -> tuple[int, ...]:
+        """The way itself."""
+        return tuple(way)
+
+    def is_news(self, cause: Cause, way: Any) -> bool:
+        """Also a shorter way than the one known."""
+        known = self.result.findings.get(cause)
+        return known is None or len(way) < len(known.path)
+
+    def execute(self, schedule: Schedule) -> None:
+        """One execution, until all have finished, something is wrong, or it is too long."""
+        self.way, self.races = [], Races()
         state: str | None = self.tables.start()
-        while state is not None and not self.is_cut:
-            state = self._step(state)
-            self.is_cut = len(self.path) > MOST_STEPS
-        return self
+        while state is not None and len(self.way) <= MOST_STEPS:
+            state = self._step(state, schedule)
 
-    def _step(self, state: str) -> str | None:
+    def _step(self, state: str, schedule: Schedule) -> str | None:
         nodes = self.tables.runnable(state)
         if not nodes:
-            self._look_at_end(state)
+            self.finish(state, self.way)
             return None
-        for pair in self.races.found(tuple(nodes)):
-            self._found(race_of(pair), pair, pair)
-        wrong = next((node for node in nodes if node.fault is not None), None)
-        if wrong is not None:
-            assert wrong.fault is not None
-            self._found(wrong.fault, (wrong,), (wrong,))
+        self.look_for_races(nodes, self.way)
+        if self.wrong_at_once(nodes, self.way):
             return None
-        for node in self.schedule(nodes, len(self.path) + 1):
+        for node in schedule(nodes, len(self.way) + 1):
             stepped = self.tables.step(state, node.column)
             if stepped is None:
                 continue
-            self.path.append(node.column)
+            self.way.append(node.column)
             after, fault = stepped
             if fault is None:
                 return after
-            child = self.tables.node(after, node.column)
-            self._found(fault, (child if child.fault is fault else node,))
+            self.wrong_step(node, after, fault, self.way)
             return None
-        waiting = tuple(essential(nodes))
-        self._found(deadlock_of(waiting), waiting, waiting)
+        self.deadlock(nodes, self.way)
         return None
-
-    def _look_at_end(self, state: str) -> None:
-        fault = self.tables.check_end(state)
-        if fault is not None:
-            self._found(fault, ())
-
-    def _found(
-        self, fault: KernelStateError, nodes: tuple[Node, ...], pending: tuple[Node, ...] = ()
-    ) -> None:
-        cause = cause_of(fault, nodes)
-        columns = tuple(node.column for node in pending)
-        finding = Finding(fault, tuple(self.path), columns, at_end=not nodes)
-        self.findings.setdefault(cause, finding)

@@ -97,13 +97,13 @@ def test_pct_switches_where_a_flow_ends_and_where_priorities_fall(
     monkeypatch: pytest.MonkeyPatch, depth: int, most: int
 ) -> None:
     paths = []
-    run = sampling._Execution.run
+    execute = sampling._Sampling.execute
 
-    def kept(self: Any) -> Any:
-        paths.append(tuple(run(self).path))
-        return self
+    def kept(self: Any, schedule: Any) -> None:
+        execute(self, schedule)
+        paths.append(tuple(self.way))
 
-    monkeypatch.setattr(sampling._Execution, "run", kept)
+    monkeypatch.setattr(sampling._Sampling, "execute", kept)
     sampled(INDEPENDENT, Sample(200, depth=depth))
 
     assert {len(path) for path in paths} == {40}
