@@ -8,8 +8,12 @@ from protocols import Bench, Protocol
 from rmaplab.checker.exploration import Walk, at_first, never
 from rmaplab.checker.native.search import NativeSearch
 from rmaplab.checker.options import EVERY, NONE, Limits, Native, Reduction
+from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import replay
 from rmaplab.checker.walker import Walker
+from rmaplab.history import KERNELS
+from rmaplab.litmus.model import Litmus
+from rmaplab.runner.scenario import build
 
 LIMITS = Limits()
 
@@ -110,6 +114,13 @@ def hold_to_full_walk(walker: Walker, limits: Limits) -> bool:
 def ends(walk: Walk) -> set[str]:
     """The memories in which all had finished, however wide states were."""
     return {end.rstrip("\0") for end in walk.terminals}
+
+
+def walker_of(litmus: Litmus, kernel: str) -> Walker:
+    """A walker of a litmus on a kernel, after the set-up."""
+    scenario = build(litmus, KERNELS[kernel])
+    scenario.machine.freeze()
+    return Walker(Tables(scenario))
 
 
 def natively(walker: Walker, limits: Limits = LIMITS, native: Native | None = None) -> Walk:

@@ -14,7 +14,9 @@ from agreement import (
     hold_native_reduced_walk,
     hold_reduced_walks,
     hold_to_full_walk,
+    walker_of,
 )
+from bodies import an_object, freeing, storing, taking
 from brute import enumerate_all
 from hypothesis import HealthCheck, given, settings
 from protocols import Protocol, Turn, flows
@@ -27,13 +29,9 @@ from rmaplab.checker.options import Limits
 from rmaplab.checker.reduction import held_locks, last_access, partial_order
 from rmaplab.checker.reduction.last_access import LastAccess
 from rmaplab.checker.reduction.partial_order import Futures, Persistent
-from rmaplab.checker.tables import Tables
 from rmaplab.checker.tries import Node
-from rmaplab.checker.walker import Walker
-from rmaplab.history import KERNELS
 from rmaplab.litmus.shipped import shipped
 from rmaplab.machine import BUG_ON
-from rmaplab.runner.scenario import build
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -57,21 +55,11 @@ NAMES = [litmus.name for litmus in shipped()]
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_scenarios(name: str, kernel: str) -> None:
     (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
-    scenario = build(litmus, KERNELS[kernel])
-    scenario.machine.freeze()
-
-    if not hold_to_full_walk(Walker(Tables(scenario)), Limits(states=20_000)):
+    if not hold_to_full_walk(walker_of(litmus, kernel), Limits(states=20_000)):
         pytest.skip("more than 20,000 states: tests/slow goes on")
 
 
 # Reductions that are wrong
-
-
-def storing(name: str, number: int) -> Any:
-    def body(*_: Any) -> Any:
-        yield "store", name, number
-
-    return body
 
 
 def failing_if_set(name: str) -> Any:
@@ -99,26 +87,12 @@ def round_and_round(*_: Any) -> Any:
     return True
 
 
-def opposite(*names: str) -> Any:
-    def body(*_: Any) -> Any:
-        for name in names:
-            yield "lock", name
-        for name in names:
-            yield "unlock", name
-
-    return body
-
-
 def looking(times: int) -> Any:
     def body(item: Any) -> Any:
         for _ in range(times):
             yield "load", (item, "x")
 
     return body
-
-
-def freeing(item: Any) -> Any:
-    yield "free", item
 
 
 def looking_again_if(name: str) -> Any:
@@ -217,10 +191,6 @@ def storing_with_a_bit_lock(*_: Any) -> Any:
     yield "store", "x", 1
 
 
-def an_object() -> Any:
-    return ((yield ("alloc",)),)
-
-
 #: Each loses something as soon as the reduction is too bold.
 KNOWN = {
     "two stores": Protocol(flows(storing("x", 1), storing("x", 2)), marked=("x",)),
@@ -228,7 +198,7 @@ KNOWN = {
     "a load learnt late": Protocol(
         flows(storing("x", 1), late, storing("open", 1)), marked=("x", "open")
     ),
-    "two locks": Protocol(flows(opposite("a", "b"), opposite("b", "a")), locks=("a", "b")),
+    "two locks": Protocol(flows(taking("a", "b"), taking("b", "a")), locks=("a", "b")),
     "a loop beside a failure": Protocol(
         ((Turn(round_and_round, repeat=True),), (Turn(storing("x", 1)), Turn(failing_if_set("x")))),
         marked=("x", "mine"),

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from agreement import hold_native_to_plain, hold_native_walk
+from agreement import hold_native_to_plain, hold_native_walk, walker_of
 
 from rmaplab.checker.options import Limits
-from rmaplab.checker.tables import Tables
-from rmaplab.checker.walker import Walker
-from rmaplab.history import KERNELS
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.shipped import shipped
-from rmaplab.runner.scenario import build
 
 
 @pytest.mark.parametrize("kernel", ["seed-v2", "76545066c852", "v2.6.38"])
 @pytest.mark.parametrize("litmus", shipped(), ids=lambda litmus: litmus.name)
 def test_shipped_scenarios(litmus: Litmus, kernel: str) -> None:
-    scenario = build(litmus, KERNELS[kernel])
-    scenario.machine.freeze()
-
-    native, python = hold_native_walk(Walker(Tables(scenario)), Limits(states=1_500_000))
+    native, python = hold_native_walk(walker_of(litmus, kernel), Limits(states=1_500_000))
 
     if native.limit or python.limit:
         pytest.skip("more than 1,500,000 states")
@@ -29,10 +22,7 @@ def test_shipped_scenarios(litmus: Litmus, kernel: str) -> None:
 @pytest.mark.parametrize("kernel", ["seed-v2", "76545066c852", "v2.6.38"])
 @pytest.mark.parametrize("litmus", shipped(), ids=lambda litmus: litmus.name)
 def test_reduced_walks_of_shipped_scenarios(litmus: Litmus, kernel: str) -> None:
-    scenario = build(litmus, KERNELS[kernel])
-    scenario.machine.freeze()
-
-    native, python = hold_native_to_plain(Walker(Tables(scenario)), Limits(states=1_500_000))
+    native, python = hold_native_to_plain(walker_of(litmus, kernel), Limits(states=1_500_000))
 
     if native.limit or python.limit:
         pytest.skip("more than 1,500,000 states")

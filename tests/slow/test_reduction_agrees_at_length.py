@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from agreement import by_brute_force, hold_to_full_walk
+from agreement import by_brute_force, hold_to_full_walk, walker_of
 from hypothesis import HealthCheck, given, settings
 from protocols import Protocol
 from random_protocols import lives, protocols
 
 from rmaplab.checker.options import Limits
-from rmaplab.checker.tables import Tables
-from rmaplab.checker.walker import Walker
-from rmaplab.history import KERNELS
 from rmaplab.litmus.shipped import shipped
-from rmaplab.runner.scenario import build
 
 
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -32,8 +28,5 @@ def test_random_lives(protocol: Protocol) -> None:
 @pytest.mark.parametrize("name", [litmus.name for litmus in shipped()])
 def test_shipped_scenarios(name: str, kernel: str) -> None:
     (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
-    scenario = build(litmus, KERNELS[kernel])
-    scenario.machine.freeze()
-
-    if not hold_to_full_walk(Walker(Tables(scenario)), Limits(states=1_500_000)):
+    if not hold_to_full_walk(walker_of(litmus, kernel), Limits(states=1_500_000)):
         pytest.skip("more than 1,500,000 states")

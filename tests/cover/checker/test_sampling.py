@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from agreement import LIMITS
+from bodies import taking
 from command import refused, rmaplab
 from hypothesis import HealthCheck, given, settings
 from protocols import Bench, Protocol, Turn, flows
@@ -17,7 +18,6 @@ from rmaplab.checker.check import check
 from rmaplab.checker.exploration import never
 from rmaplab.checker.options import NONE, Limits, Options, Sample
 from rmaplab.checker.sampling import Sampled, sample
-from rmaplab.machine import BUG_ON
 
 
 def sampled(protocol: Protocol, wanted: Sample, first: bool = False) -> Sampled:
@@ -32,25 +32,8 @@ def counting(name: str, times: int) -> Any:
     return body
 
 
-def failing_if_set(name: str) -> Any:
-    def body(*_: Any) -> Any:
-        BUG_ON((yield "load", name))
-
-    return body
-
-
-def opposite(*names: str) -> Any:
-    def body(*_: Any) -> Any:
-        for name in names:
-            yield "lock", name
-        for name in names:
-            yield "unlock", name
-
-    return body
-
-
 INDEPENDENT = Protocol(flows(counting("x", 20), counting("y", 20)), marked=("x", "y"))
-DEADLOCK = Protocol(flows(opposite("a", "b"), opposite("b", "a")), locks=("a", "b"))
+DEADLOCK = Protocol(flows(taking("a", "b"), taking("b", "a")), locks=("a", "b"))
 RACE = Protocol(flows(counting("x", 2), counting("x", 2)), values=("x",))
 
 
