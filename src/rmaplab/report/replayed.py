@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rmaplab.checker.verdict import TraceStep
-from rmaplab.report.words import aligned, innermost, place, plural
+from rmaplab.report.words import aligned, in_a_line, innermost, plural
 
 #: Steps that are shown before a difference.
 SHOWN = 6
@@ -27,6 +27,5 @@ def render_other(
 
 
 def _row(label: str, step: TraceStep) -> tuple[str, ...]:
-    change = f" {step.before} -> {step.after}" if step.before != step.after else ""
-    what = f"{step.action}({place(step.object, step.field)}){change}"
-    return label, f"CPU{step.cpu}", step.task, what, innermost(step.call), step.source
+    who = label, f"CPU{step.cpu}", step.task
+    return *who, in_a_line(step), innermost(step.call), step.source

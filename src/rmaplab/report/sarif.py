@@ -9,7 +9,7 @@ from typing import Any
 from rmaplab import __version__
 from rmaplab.checker.verdict import UNDETERMINED, VIOLATIONS, Frame, Result, TraceStep, Violation
 from rmaplab.report.heading import title
-from rmaplab.report.words import innermost, place, site
+from rmaplab.report.words import in_a_line, innermost, site
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
@@ -47,15 +47,11 @@ def _invocation(results: Sequence[Result]) -> Object:
     return {
         "executionSuccessful": True,
         "toolExecutionNotifications": [
-            {"level": "warning", "message": {"text": f"{_where(each)}: {each.outcome.reason}"}}
+            {"level": "warning", "message": {"text": f"{each.title}: {each.outcome.reason}"}}
             for each in results
             if each.verdict == UNDETERMINED
         ],
     }
-
-
-def _where(result: Result) -> str:
-    return result.title
 
 
 def _level(result: Result, violation: Violation) -> str:
@@ -70,7 +66,7 @@ def _result(result: Result, violation: Violation, level: str) -> Object:
         "ruleId": violation.kind,
         "ruleIndex": VIOLATIONS.index(violation.kind),
         "level": level,
-        "message": {"text": f"{title(violation)} ({_where(result)}): {violation.message}"},
+        "message": {"text": f"{title(violation)} ({result.title}): {violation.message}"},
         "locations": [_location(site(violation))],
         "partialFingerprints": {"litmusAndKernel/v1": f"{result.litmus}/{result.kernel}"},
     }
@@ -100,7 +96,7 @@ def _thread_flows(trace: Sequence[TraceStep]) -> list[Object]:
         {
             "id": f"CPU{cpu}",
             "locations": [
-                {"executionOrder": number, "location": _location(_frame(step), _told(step))}
+                {"executionOrder": number, "location": _location(_frame(step), in_a_line(step))}
                 for number, step in enumerate(trace, 1)
                 if step.cpu == cpu
             ],
@@ -111,8 +107,3 @@ def _thread_flows(trace: Sequence[TraceStep]) -> list[Object]:
 
 def _frame(step: TraceStep) -> Frame:
     return Frame(innermost(step.call), step.source)
-
-
-def _told(step: TraceStep) -> str:
-    change = f" {step.before} -> {step.after}" if step.before != step.after else ""
-    return f"{step.action}({place(step.object, step.field)}){change}"

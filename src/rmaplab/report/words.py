@@ -36,6 +36,12 @@ def place(obj: str, field: str) -> str:
     return f"{obj}.{field}" if obj and field else obj or field
 
 
+def in_a_line(step: TraceStep) -> str:
+    """What a step did, and the values round it where they differ."""
+    change = f" {step.before} -> {step.after}" if step.before != step.after else ""
+    return f"{step.action}({place(step.object, step.field)}){change}"
+
+
 def is_load(action: str) -> bool:
     """Whether the action is a plain load, which by itself decides nothing."""
     return action in _LOADS
