@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from command import refused, rmaplab
 
+from rmaplab.checker.options import Native, Options
 from rmaplab.checker.protocol import Protocol, check_protocol
 from rmaplab.checker.verdict import Result
+from rmaplab.runner.identity import identified
+from rmaplab.userfile import run_file
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "entry_cache.py")
 SOURCE = """
@@ -128,3 +131,23 @@ def test_check_says_how_a_protocol_is_checked() -> None:
     name = os.path.join("examples", "entry_cache.py")
 
     assert f"Write `rmaplab protocol {name}`" in refused("check", name)
+
+
+def test_a_checkpoint_is_of_one_protocol(tmp_path: Path) -> None:
+    words = ("protocol", EXAMPLE, "--full", "--checkpoint", str(tmp_path / "file"))
+
+    assert "--checkpoint is for one check: name one FILE.py:CLASS" in refused(*words)
+
+
+def test_the_checkpoints_of_two_protocols_are_not_taken_for_each_other() -> None:
+    right, broken = (item for item in vars(run_file(Path(EXAMPLE))).values() if is_protocol(item))
+    options = Options(native=Native(checkpoint="file"))
+
+    marks = [identified(options, None, each).native.identity for each in (right, broken, right)]
+
+    assert marks[0] == marks[2] != marks[1]
+    assert identified(Options(), None, right) == Options()
+
+
+def is_protocol(item: object) -> bool:
+    return isinstance(item, type) and issubclass(item, Protocol) and item is not Protocol

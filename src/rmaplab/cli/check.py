@@ -11,6 +11,7 @@ from rmaplab.cli.common import (
     EXIT_INTERRUPTED,
     KERNEL_HELP,
     read_config,
+    refuse_of_several,
 )
 from rmaplab.cli.exploring import exploring, on_cores
 from rmaplab.cli.printing import DOCUMENTS, print_results, status_of
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from rmaplab.checker.options import Options
     from rmaplab.checker.verdict import Result
     from rmaplab.runner.checks import Check
+
+
+#: What to write where something is of one check.
+ONE = "name one LITMUS and one --kernel"
 
 
 @click.command()
@@ -52,7 +57,8 @@ def check(
     Without LITMUS: the shipped collection. Without kernels: those that it names.
     """
     checks = _plan(litmus, kernels, read_config(switches))
-    _refuse_of_several(checks, trace=trace, number=number, checkpoint=options.native.checkpoint)
+    checkpoint = options.native.checkpoint
+    refuse_of_several(len(checks), ONE, save_trace=trace, violation=number, checkpoint=checkpoint)
     cover = coverage or (len(checks) == 1 and form == "text")
     results, interrupted = _run(checks, on_cores(options, jobs, len(checks)), jobs, cover)
     if trace is not None:
@@ -64,16 +70,6 @@ def check(
         click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
         ctx.exit(EXIT_INTERRUPTED)
     ctx.exit(status_of(results))
-
-
-def _refuse_of_several(
-    checks: Sequence[Check], trace: str | None, number: int | None, checkpoint: str
-) -> None:
-    """Raise InputError where what is asked for is of one check, and there are more."""
-    asked = {"--save-trace": trace, "--violation": number, "--checkpoint": checkpoint}
-    for option, value in asked.items():
-        if value and len(checks) > 1:
-            raise InputError(f"{option} is for one check: name one LITMUS and one --kernel")
 
 
 def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool]) -> list[Check]:

@@ -22,3 +22,10 @@ def read_config(switches: Sequence[str]) -> dict[str, bool]:
             raise InputError(f"--config {switch}: write {known}")
         config[name] = value == "y"
     return config
+
+
+def refuse_of_several(checks: int, instead: str, **asked: object) -> None:
+    """Raise InputError where an option is asked for that is of one check, and there are more."""
+    for option, value in asked.items():
+        if value and checks > 1:
+            raise InputError(f"--{option.replace('_', '-')} is for one check: {instead}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rmaplab.cli.common import EXIT_INTERRUPTED
+from rmaplab.cli.common import EXIT_INTERRUPTED, refuse_of_several
 from rmaplab.cli.exploring import exploring, on_cores
 from rmaplab.cli.printing import DOCUMENTS, print_results, status_of
 from rmaplab.errors import InputError
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rmaplab.checker.options import Options
     from rmaplab.checker.protocol import Protocol
     from rmaplab.checker.verdict import Result
+
+
+#: What to write where something is of one check.
+CLASS = "name one FILE.py:CLASS"
 
 
 @click.command()
@@ -38,8 +42,7 @@ def protocol(
     A protocol is a class derived from rmaplab.protocol.Protocol; without CLASS, each of the file.
     """
     protocols = [each for name in dict.fromkeys(files) for each in _find(name)]
-    if number is not None and len(protocols) > 1:
-        raise InputError("--violation is of one protocol: name one FILE.py:CLASS")
+    refuse_of_several(len(protocols), CLASS, violation=number, checkpoint=options.native.checkpoint)
     results = _check(protocols, on_cores(options, 1, 1))
     print_results(results, len(protocols), form, diagrams, number)
     if len(results) < len(protocols):
@@ -80,6 +83,7 @@ def _check(protocols: Sequence[type[Protocol]], options: Options) -> list[Result
     """The results of those done before anybody pressed Ctrl-C."""
     from rmaplab.checker.protocol import check_protocol
     from rmaplab.report.progress import Progress
+    from rmaplab.runner.identity import identified
 
     results: list[Result] = []
     with Progress() as line:
@@ -89,7 +93,7 @@ def _check(protocols: Sequence[type[Protocol]], options: Options) -> list[Result
                 results.append(
                     check_protocol(
                         each,
-                        options,
+                        identified(options, None, each),
                         lambda *numbers, name=name: line.update(name, "", *numbers),
                         cover=len(protocols) == 1,
                     )

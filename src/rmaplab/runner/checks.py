@@ -22,7 +22,7 @@ from rmaplab.litmus.model import Litmus
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.choice import NamedKernel, expected
 from rmaplab.runner.claims import assumptions_of, warnings_of
-from rmaplab.runner.identity import identity
+from rmaplab.runner.identity import identified
 from rmaplab.runner.scenario import build
 
 #: Looking for garbage after each check costs a third of the matrix's time.
@@ -84,11 +84,7 @@ def _explore(todo: Check, options: Options, progress: Progress | None, cover: bo
         scenario = build(todo.litmus, todo.kernel.kernel)
     except KernelStateError as fault:
         return _setup_fault(todo, fault)
-    if options.native.checkpoint:
-        native = replace(
-            options.native, identity=identity(todo.litmus, todo.kernel.kernel, options)
-        )
-        options = replace(options, native=native)
+    options = identified(options, todo.litmus, todo.kernel.kernel)
     return check(scenario, options, progress, cover)
 
 

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import rmaplab
 from rmaplab.checker.options import Options
-from rmaplab.litmus.model import Litmus
 
 
-def identity(litmus: Litmus, kernel: type, options: Options) -> str:
-    """A digest of the litmus, the kernel, the options that matter, and all source code."""
+def identified(options: Options, scenario: object, code: type) -> Options:
+    """The options with the identity of a check, where a checkpoint needs it.
+
+    `scenario` is a litmus, or nothing where the class of code, a kernel or a protocol, is all.
+    """
+    if not options.native.checkpoint:
+        return options
+    native = replace(options.native, identity=_identity(scenario, code, options))
+    return replace(options, native=native)
+
+
+def _identity(scenario: object, code: type, options: Options) -> str:
+    """A digest of the scenario, the code, the options that matter, and all source code."""
     digest = sha256(
-        repr((litmus, kernel.__qualname__, options.first, options.native.exact)).encode()
+        repr((scenario, code.__qualname__, options.first, options.native.exact)).encode()
     )
     package = Path(rmaplab.__file__).parent
-    files = {inspect.getsourcefile(each) for each in kernel.__mro__ if each is not object}
+    files = {inspect.getsourcefile(each) for each in code.__mro__ if each is not object}
     sources = {*package.rglob("*.py"), *(Path(file) for file in files if file)}
     for source in sorted(sources):
         digest.update(source.read_bytes())
