@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from rmaplab.checker import lock_order
@@ -13,6 +14,7 @@ from rmaplab.checker.explain import explain
 from rmaplab.checker.exploration import Enough, Progress, Walk, at_first, never
 from rmaplab.checker.findings import Cause, Finding
 from rmaplab.checker.frames import stack_of
+from rmaplab.checker.interrupt import INTERRUPT
 from rmaplab.checker.options import NONE, Limits, Options, Reduction
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.sampling import sample
@@ -73,9 +75,14 @@ def check(
     The reduced walk finds whether there are violations, one that keeps every cause finds all of
     them, and the full one the nearest of each, if they are near enough.
     Where it gives up, the trace is the reduced one's, cut to its causal past.
+    Ctrl-C is a limit.
     With `cover` the outcome says which lines of kernel functions were reached.
     """
-    options = options or Options()
+    with INTERRUPT.awaited():
+        return _check(scenario, options or Options(), progress, cover)
+
+
+def _check(scenario: Scenario, options: Options, progress: Progress | None, cover: bool) -> Outcome:
     begin = time.monotonic()
     scenario.machine.freeze()
     lines = Lines() if cover else None
@@ -104,6 +111,8 @@ def _explored(
 ) -> tuple[Walk, dict[Cause, Finding]]:
     """The walk that counts, and of each cause the nearest finding that any walk met."""
     first, reductions, limits = options.first, options.reductions, options.limits
+    if options.native.checkpoint and not first:
+        reductions -= {Reduction.LAST_ACCESS}  # one walk for all causes is kept in the file
     any_will_do = first or Reduction.LAST_ACCESS in reductions
     walk = walker.walk(reductions, limits, progress, at_first if any_will_do else never)
     found = walk.findings
@@ -112,7 +121,8 @@ def _explored(
         found = {**found, **walk.findings}
     if found and reductions:
         how_far = NEAREST_FIRST if first else NEAREST
-        near = walker.walk(NONE, how_far, progress, _as_much_as(found, walk, first))
+        full = Walker(walker.tables, replace(options.native, checkpoint=""))
+        near = full.walk(NONE, how_far, progress, _as_much_as(found, walk, first))
         found = {**found, **near.findings}
     return walk, found
 
@@ -129,7 +139,7 @@ def _sampled(tables: Tables, options: Options, begin: float, lines: Lines | None
         transitions=done.transitions,
         seconds=time.monotonic() - begin,
         violations=violations,
-        reason=done.limit or "a sample proves nothing",
+        reason=done.limit or done.caveat,
         coverage=lines.coverage() if lines is not None else (),
         executions=done.executions,
         witness=witness(tables),

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rmaplab.checker.findings import Cause, Finding, cause_of, essential
+from rmaplab.checker.interrupt import INTERRUPT
 from rmaplab.checker.memory import resident
 from rmaplab.checker.native.ready import COMPILER
 from rmaplab.checker.options import Limits
 from rmaplab.checker.races import Races
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.tries import Node
+from rmaplab.checker.verdict import INTERRUPTED
 from rmaplab.machine.faults import KernelStateError
 
 #: Local states of a flow that a state, a string with a character for each flow, has room for.
@@ -112,7 +114,7 @@ class Exploration:
         """End at a limit; tell how far it is."""
         limit = self._limit()
         if limit:
-            because = f" ({COMPILER.missing})" if COMPILER.missing else ""
+            because = f" ({COMPILER.missing})" if COMPILER.missing and not INTERRUPT.asked else ""
             self.result.limit, self.ended = limit + because, True
         if self.progress is not None:
             result, stored, expected = self.result, self.stored(), self.expected.total
@@ -124,6 +126,8 @@ class Exploration:
         return resident()
 
     def _limit(self) -> str:
+        if INTERRUPT.asked:
+            return INTERRUPTED
         if self.stored() > self.limits.states:
             return f"more than {self.limits.states} states"
         if time.monotonic() > self.end:

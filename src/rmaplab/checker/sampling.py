@@ -32,6 +32,12 @@ class Sampled(Walk):
     executions: int = 0
     cut: int = 0
 
+    @property
+    def caveat(self) -> str:
+        """Why it is no proof, though no limit was reached."""
+        cut = f"; {self.cut} ended after {MOST_STEPS:,} steps" if self.cut else ""
+        return f"a sample proves nothing{cut}"
+
 
 def sample(tables: Tables, wanted: Sample, limits: Limits, first: bool = False) -> Sampled:
     """As many executions as wanted, or until the first violation, or a limit."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 CLEAN = "clean"
 UNDETERMINED = "undetermined"
 
+#: The reason why a walk is not complete that Ctrl-C ended.
+INTERRUPTED = "interrupted"
+
 #: Every verdict that names a wrong state of the modelled kernel.
 VIOLATIONS = (
     "use-after-free",
@@ -184,6 +187,11 @@ class Outcome:
     def violation(self) -> Violation | None:
         """The nearest one."""
         return self.violations[0] if self.violations else None
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self.reason == INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Walker:
         while True:
             try:
                 search = Search(self, reductions, limits, progress, enough)
-                if self._has_checkpoint() and not reductions:
+                if self._has_checkpoint():
                     return self._natively(search)
                 walk = search.run()
                 return self._natively(search) if search.outgrown else walk
@@ -142,7 +142,12 @@ class Search(Exploration):
             self.outgrown = self.ended = True
 
     def _is_large(self) -> bool:
-        """Whether compiled code is faster, though it begins anew, and knows fewer reductions."""
+        """Whether compiled code is faster, though it begins anew, and knows fewer reductions.
+
+        Or needed in any case: it alone is kept in a file.
+        """
+        if self.native.checkpoint:
+            return True
         if self.full:
             return self.stored() >= self.native.start
         return self.result.transitions >= REDUCED * self.native.start

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rmaplab.cli.common import (
-    EXIT_INTERRUPTED,
-    KERNEL_HELP,
-    read_config,
-    refuse_of_several,
-)
+from rmaplab.cli.common import KERNEL_HELP, read_config, refuse_of_several
 from rmaplab.cli.exploring import exploring, on_cores
 from rmaplab.cli.printing import DOCUMENTS, print_results, status_of
 from rmaplab.errors import InputError
@@ -60,16 +55,13 @@ def check(
     checkpoint = options.native.checkpoint
     refuse_of_several(len(checks), ONE, save_trace=trace, violation=number, checkpoint=checkpoint)
     cover = coverage or (len(checks) == 1 and form == "text")
-    results, interrupted = _run(checks, on_cores(options, jobs, len(checks)), jobs, cover)
+    results = _run(checks, on_cores(options, jobs, len(checks)), jobs, cover)
     if trace is not None:
         _save(trace, checks[0], results, number)
     print_results(results, len(checks), form, diagrams, number)
     if coverage and form == "text":
         _print_coverage(checks, results)
-    if interrupted:
-        click.echo(f"interrupted: {len(results)} of {len(checks)} checks done", err=True)
-        ctx.exit(EXIT_INTERRUPTED)
-    ctx.exit(status_of(results))
+    ctx.exit(status_of(results, len(checks)))
 
 
 def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool]) -> list[Check]:
@@ -89,15 +81,12 @@ def _plan(names: Sequence[str], kernels: Sequence[str], config: dict[str, bool])
     return plan(collection, chosen or matrix_kernels(collection) or matrix_kernels(shipped()))
 
 
-def _run(
-    checks: Sequence[Check], options: Options, jobs: int, cover: bool
-) -> tuple[list[Result], bool]:
-    """The results in the order of the checks, and whether Ctrl-C came in between."""
+def _run(checks: Sequence[Check], options: Options, jobs: int, cover: bool) -> list[Result]:
+    """The results in the order of the checks, of those done before anybody pressed Ctrl-C."""
     from rmaplab.report.progress import Progress
     from rmaplab.runner.checks import run_checks
 
     found: dict[int, Result] = {}
-    interrupted = False
     with Progress() as line:
 
         def told(todo: Check) -> Any:
@@ -109,8 +98,8 @@ def _run(
                 if len(checks) > 1:
                     line.count(len(found), len(checks))
         except KeyboardInterrupt:
-            interrupted = True
-    return [found[number] for number in sorted(found)], interrupted
+            pass
+    return [found[number] for number in sorted(found)]
 
 
 def _save(path: str, todo: Check, results: Sequence[Result], number: int | None) -> None:

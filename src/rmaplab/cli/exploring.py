@@ -40,7 +40,7 @@ OPTIONS = (
     click.option(
         "--checkpoint",
         metavar="FILE",
-        help="With --full: keep a long walk in this file; go on from it.",
+        help="Keep a long walk in this file; go on from it.",
     ),
 )
 
@@ -76,8 +76,6 @@ def exploring(command: Callable[..., Any]) -> Callable[..., Any]:
 
         if random is None and (pct is not None or seed):
             raise InputError("--pct and --seed are for --random N: say how many executions")
-        if checkpoint and not full:
-            raise InputError("--checkpoint is of a walk without reduction: give --full too")
         sample = None if random is None else Sample(random, seed, pct or 0)
         native = Native(exact=exact, cores=cores or 0, checkpoint=checkpoint or "")
         limits = Limits(max_states, max_seconds, max_memory)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rmaplab.cli.common import EXIT_EXPECTED, EXIT_UNDETERMINED, EXIT_VIOLATION
+from rmaplab.cli.common import EXIT_EXPECTED, EXIT_INTERRUPTED, EXIT_UNDETERMINED, EXIT_VIOLATION
 from rmaplab.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,10 +70,14 @@ def _first_failures(results: Sequence[Result]) -> list[Result]:
     return list(first.values())
 
 
-def status_of(results: Sequence[Result]) -> int:
-    """Whether all is as expected."""
+def status_of(results: Sequence[Result], planned: int) -> int:
+    """The exit status: whether all that was planned is done, and as expected."""
     from rmaplab.checker.verdict import UNDETERMINED
 
+    done = sum(not result.outcome.is_interrupted for result in results)
+    if done < planned:
+        click.echo(f"interrupted: {done} of {planned} checks done", err=True)
+        return EXIT_INTERRUPTED
     if any(not result.as_expected and result.verdict != UNDETERMINED for result in results):
         return EXIT_VIOLATION
     return EXIT_UNDETERMINED if any(r.verdict == UNDETERMINED for r in results) else EXIT_EXPECTED

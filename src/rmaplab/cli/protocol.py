@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rmaplab.cli.common import EXIT_INTERRUPTED, refuse_of_several
+from rmaplab.cli.common import refuse_of_several
 from rmaplab.cli.exploring import exploring, on_cores
 from rmaplab.cli.printing import DOCUMENTS, print_results, status_of
 from rmaplab.errors import InputError
@@ -45,10 +45,7 @@ def protocol(
     refuse_of_several(len(protocols), CLASS, violation=number, checkpoint=options.native.checkpoint)
     results = _check(protocols, on_cores(options, 1, 1))
     print_results(results, len(protocols), form, diagrams, number)
-    if len(results) < len(protocols):
-        click.echo(f"interrupted: {len(results)} of {len(protocols)} checks done", err=True)
-        ctx.exit(EXIT_INTERRUPTED)
-    ctx.exit(status_of(results))
+    ctx.exit(status_of(results, len(protocols)))
 
 
 def _find(name: str) -> list[type[Protocol]]:
@@ -81,6 +78,7 @@ def _find(name: str) -> list[type[Protocol]]:
 
 def _check(protocols: Sequence[type[Protocol]], options: Options) -> list[Result]:
     """The results of those done before anybody pressed Ctrl-C."""
+    from rmaplab.checker.interrupt import INTERRUPT
     from rmaplab.checker.protocol import check_protocol
     from rmaplab.report.progress import Progress
     from rmaplab.runner.identity import identified
@@ -98,6 +96,8 @@ def _check(protocols: Sequence[type[Protocol]], options: Options) -> list[Result
                         cover=len(protocols) == 1,
                     )
                 )
+                if INTERRUPT.asked:
+                    break
         except KeyboardInterrupt:
             pass
     return results

@@ -16,6 +16,7 @@ from typing import Any
 
 from rmaplab.checker.check import check
 from rmaplab.checker.exploration import Progress
+from rmaplab.checker.interrupt import INTERRUPT
 from rmaplab.checker.options import Options
 from rmaplab.checker.verdict import UNDETERMINED, Outcome, Result, Violation
 from rmaplab.litmus.model import Litmus
@@ -112,12 +113,15 @@ def run_checks(
     """Do all checks on `jobs` processes (0: one a core): numbers and results as they come.
 
     With `cover` each says which lines of kernel functions it reached.
+    Ctrl-C is raised as KeyboardInterrupt, after what is known of a check that it ended.
     """
     workers = min(jobs or os.cpu_count() or 1, len(checks))
     if workers <= 1:
         for number, todo in enumerate(checks):
             told = progress(todo) if progress is not None else None
             yield number, run_check(todo, options, told, cover)
+            if INTERRUPT.asked:
+                raise KeyboardInterrupt
         return
     _CHECKS[:] = checks
     _OPTIONS[:] = [(options, cover)]

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import rmaplab
-from rmaplab.checker.options import Options
+from rmaplab.checker.options import Options, Reduction
 
 
 def identified(options: Options, scenario: object, code: type) -> Options:
@@ -24,9 +24,9 @@ def identified(options: Options, scenario: object, code: type) -> Options:
 
 def _identity(scenario: object, code: type, options: Options) -> str:
     """A digest of the scenario, the code, the options that matter, and all source code."""
-    digest = sha256(
-        repr((scenario, code.__qualname__, options.first, options.native.exact)).encode()
-    )
+    reduced = Reduction.PARTIAL_ORDER in options.reductions
+    said = scenario, code.__qualname__, options.first, options.native.exact, reduced
+    digest = sha256(repr(said).encode())
     package = Path(rmaplab.__file__).parent
     files = {inspect.getsourcefile(each) for each in code.__mro__ if each is not object}
     sources = {*package.rglob("*.py"), *(Path(file) for file in files if file)}

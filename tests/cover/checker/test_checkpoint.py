@@ -13,7 +13,8 @@ import pytest
 from agreement import numbers
 from protocols import Bench, Protocol, flows
 
-from rmaplab.checker.exploration import Walk, never
+from rmaplab.checker.exploration import Progress, Walk, never
+from rmaplab.checker.native.checkpoint import load
 from rmaplab.checker.native.search import NativeSearch
 from rmaplab.checker.options import Limits, Native
 from rmaplab.checker.tables import Tables
@@ -23,21 +24,32 @@ from rmaplab.history import KERNELS
 from rmaplab.litmus.shipped import shipped
 from rmaplab.runner.scenario import build
 
-#: Nearly 400,000 states, with an underflow among them.
-NAME, KERNEL = "exit-of-three-generations", "seed-v2"
+#: Nearly 400,000 states, with an underflow among them; reduced, the other has 60,000 and a race.
+FULL = "exit-of-three-generations", "seed-v2"
+REDUCED = "swapin-of-a-slot-used-again", "v2.6.34"
 
 
-def walker_of(checkpoint: str = "", interval: float = 0.0, identity: str = "same") -> Walker:
+def walker_of(checkpoint: str = "", reduced: bool = False, identity: str = "same") -> Walker:
     """A walker of the scenario that knows nothing yet."""
-    (litmus,) = (litmus for litmus in shipped() if litmus.name == NAME)
-    scenario = build(litmus, KERNELS[KERNEL])
+    name, kernel = REDUCED if reduced else FULL
+    (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
+    scenario = build(litmus, KERNELS[kernel])
     scenario.machine.freeze()
-    native = Native(checkpoint=checkpoint, interval=interval, identity=identity)
+    native = Native(checkpoint=checkpoint, interval=0.0, identity=identity)
     return Walker(Tables(scenario), native)
 
 
-def walk(walker: Walker, limits: Limits | None = None) -> Walk:
-    return NativeSearch(walker.tables, walker.native, limits or Limits(), None, never).run()
+def walk(
+    walker: Walker,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    reduced: bool = False,
+) -> Walk:
+    futures = walker.futures if reduced else None
+    search = NativeSearch(
+        walker.tables, walker.native, limits or Limits(), progress, never, futures
+    )
+    return search.run()
 
 
 def told(walker: Walker, found: Walk) -> str:
@@ -46,10 +58,10 @@ def told(walker: Walker, found: Walk) -> str:
     return repr((states, transitions, depth, sorted(causes.items()), sorted(ends)))
 
 
-def killed_at_a_random_moment(path: Path, moments: random.Random) -> bool:
+def killed_at_a_random_moment(path: Path, reduced: bool, moments: random.Random) -> bool:
     """Whether a process that walks was killed, some time after it saved; it may end before."""
     process = subprocess.Popen(
-        [sys.executable, __file__, str(path)],
+        [sys.executable, __file__, str(path), *["reduced"] * reduced],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     before = path.stat().st_mtime_ns if path.exists() else 0
@@ -60,21 +72,22 @@ def killed_at_a_random_moment(path: Path, moments: random.Random) -> bool:
     return process.wait() < 0
 
 
-def test_killed_walks_go_on(tmp_path: Path) -> None:
-    undisturbed = walker_of()
-    expected = told(undisturbed, walk(undisturbed))
+@pytest.mark.parametrize("reduced", [False, True])
+def test_killed_walks_go_on(tmp_path: Path, reduced: bool) -> None:
+    undisturbed = walker_of(reduced=reduced)
+    expected = told(undisturbed, walk(undisturbed, reduced=reduced))
     path = tmp_path / "walk"
 
     kills, moments = 0, random.Random(4)
     while kills < 4 or not path.exists():  # one that ends takes its checkpoint along
-        kills += killed_at_a_random_moment(path, moments)
-    walker = walker_of(str(path))
-    steps = []
-    found = NativeSearch(
-        walker.tables, walker.native, Limits(), lambda *numbers: steps.append(numbers[0]), never
-    ).run()
+        kills += killed_at_a_random_moment(path, reduced, moments)
+    walker = walker_of(str(path), reduced)
+    saved = load(str(path), "same")
+    asked: list[int] = []
+    found = walk(walker, None, lambda *_: asked.append(len(walker.tables.asked)), reduced)
 
-    assert steps[0] > 1000, "it did not go on but began anew"
+    assert saved is not None
+    assert asked[0] >= len(saved.facts["asked"]) > 100, "it did not go on but began anew"
     assert told(walker, found) == expected
     assert not path.exists(), "the checkpoint of a walk that ended is of no use"
 
@@ -142,4 +155,5 @@ def test_findings_of_all_kinds_come_back(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    walk(walker_of(sys.argv[1]))
+    is_reduced = sys.argv[2:] == ["reduced"]
+    walk(walker_of(sys.argv[1], is_reduced), reduced=is_reduced)

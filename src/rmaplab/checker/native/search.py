@@ -291,7 +291,7 @@ class NativeSearch(Exploration):
     def _save_if_due(self) -> None:
         """Save now and then, and where a limit ends the walk; writing takes a tenth at most."""
         path, now = self.native.checkpoint, time.monotonic()
-        if not path or self.futures is not None or (self.ended and not self.result.limit):
+        if not path or (self.ended and not self.result.limit):
             return
         if now < self._due and not self.ended:
             return
@@ -312,6 +312,7 @@ class NativeSearch(Exploration):
             "layout": self.rules.layout.bits,
             "transitions": result.transitions,
             "depth": result.depth,
+            "grown": self._grown,
             "terminals": [end.rstrip("\0") for end in result.terminals],
             "findings": [
                 (each.path, each.pending, each.at_end, each.is_race)
@@ -330,7 +331,7 @@ class NativeSearch(Exploration):
     def _resume(self) -> bool:
         """Go on where a checkpoint was made, if there is one."""
         native = self.native
-        if not native.checkpoint or self.futures is not None or self.tables.asked:
+        if not native.checkpoint or self.tables.asked:
             return False
         saved = load(native.checkpoint, native.identity)
         if saved is None:
@@ -342,6 +343,7 @@ class NativeSearch(Exploration):
         width = self.tables.width - self.tables.columns
         self.result.terminals = {end.ljust(width, "\0") for end in facts["terminals"]}
         self.result.transitions, self.result.depth = facts["transitions"], facts["depth"]
+        self._grown = facts["grown"]
         for half, numbers in zip(self.halves, facts["halves"], strict=True):
             half.restore(numbers, {name: saved.arrays[f"{name}{half.number}"] for name in ARRAYS})
             half.repack(Layout(facts["layout"]), self.rules.layout)
