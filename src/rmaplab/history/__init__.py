@@ -5,100 +5,52 @@ The chain of inheritance is the git log; a release is a name for the last commit
 
 from __future__ import annotations
 
-from rmaplab.history.reverts import (
-    Before287d97ac0321,
-    Before646d87b481da,
-    Before4946d54cb55e,
-    BeforeD0e9fe1758f2,
-    BeforeEa90002b0fa7,
-)
-from rmaplab.history.root_lock import Commit012f18004da3, Commit5c341ee1dfc8, RootLock
+from rmaplab.history.reverts import REVERTS
+from rmaplab.history.root_lock import RootLock
 from rmaplab.history.seed_v2 import SeedV2
-from rmaplab.history.v2_6_35 import (
-    V2_6_35,
-    Commit3f6c82728f4e,
-    Commit3fe2011ff51e,
-    Commit7f60c214fd3a,
-    Commit67b9509b2c68,
-    Commit748446bb6b5f,
-    Commita8bef8ff6ea1,
-)
-from rmaplab.history.v2_6_36 import (
-    V2_6_36,
-    Commit2aeadc30de45,
-    Commit4e31635c367a,
-    Commit21d0d443cdc1,
-    Commit26ba0cb63cb8,
-    Commit31c4a3d3a0f8,
-    Commit44ab57a06ded,
-    Commit4829b906cc06,
-    Commit4969c1192d15,
-    Commit288468c334e9,
-    Commit76545066c852,
-    Commita247c3a97a02,
-    Commitad8c2ee801ad,
-    Commitba6f0ff3981e,
-    Commitf18194275c39,
-)
-from rmaplab.history.v2_6_38 import V2_6_38, Commit1ce82b69e96c
+from rmaplab.history.v2_6_35 import V2_6_35
+from rmaplab.history.v2_6_36 import V2_6_36
+from rmaplab.history.v2_6_38 import V2_6_38
 from rmaplab.kernel.kernel import Kernel
 
 V2_6_34 = Kernel
 
-#: What may be asked for on the command line, in the order of time.
-KERNELS: dict[str, type[Kernel]] = {
-    "before-4946d54cb55e": Before4946d54cb55e,
-    "before-d0e9fe1758f2": BeforeD0e9fe1758f2,
-    "before-287d97ac0321": Before287d97ac0321,
-    "before-646d87b481da": Before646d87b481da,
-    "before-ea90002b0fa7": BeforeEa90002b0fa7,
+#: The names that are no commit's, in the order of time.
+RELEASES: dict[str, type[Kernel]] = {
     "v2.6.34": V2_6_34,
-    "3f6c82728f4e": Commit3f6c82728f4e,
-    "7f60c214fd3a": Commit7f60c214fd3a,
-    "67b9509b2c68": Commit67b9509b2c68,
-    "3fe2011ff51e": Commit3fe2011ff51e,
-    "a8bef8ff6ea1": Commita8bef8ff6ea1,
-    "748446bb6b5f": Commit748446bb6b5f,
     "v2.6.35": V2_6_35,
-    "5c341ee1dfc8": Commit5c341ee1dfc8,
-    "012f18004da3": Commit012f18004da3,
     "root-lock": RootLock,
     "seed-v2": SeedV2,
-    "76545066c852": Commit76545066c852,
-    "26ba0cb63cb8": Commit26ba0cb63cb8,
-    "ba6f0ff3981e": Commitba6f0ff3981e,
-    "288468c334e9": Commit288468c334e9,
-    "21d0d443cdc1": Commit21d0d443cdc1,
-    "44ab57a06ded": Commit44ab57a06ded,
-    "ad8c2ee801ad": Commitad8c2ee801ad,
-    "f18194275c39": Commitf18194275c39,
-    "4969c1192d15": Commit4969c1192d15,
-    "31c4a3d3a0f8": Commit31c4a3d3a0f8,
-    "a247c3a97a02": Commita247c3a97a02,
-    "2aeadc30de45": Commit2aeadc30de45,
-    "4829b906cc06": Commit4829b906cc06,
-    "4e31635c367a": Commit4e31635c367a,
     "v2.6.36": V2_6_36,
-    "1ce82b69e96c": Commit1ce82b69e96c,
     "v2.6.38": V2_6_38,
 }
 
+#: The last kernel of the chain: all others are in it, but for the reverts.
+LAST = V2_6_38
+
+
+def _line() -> dict[str, type[Kernel]]:
+    """The chain by names, the oldest first: each commit by its own, then as a release."""
+    found: dict[str, type[Kernel]] = {}
+    for kernel in reversed(LAST.__mro__):
+        if kernel.__name__.startswith("Commit"):
+            found[kernel.__name__.removeprefix("Commit")] = kernel
+        found |= {name: release for name, release in RELEASES.items() if release is kernel}
+    return found
+
+
+#: What may be asked for on the command line, in the order of time.
+KERNELS: dict[str, type[Kernel]] = {**REVERTS, **_line()}
+
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:
 #: no range of the mainline has them.
-ASIDE: frozenset[str] = frozenset(
-    {
-        "before-4946d54cb55e",
-        "before-d0e9fe1758f2",
-        "before-287d97ac0321",
-        "before-646d87b481da",
-        "before-ea90002b0fa7",
-        "seed-v2",
-    }
-)
+ASIDE: frozenset[str] = frozenset({*REVERTS, "seed-v2"})
 
 __all__ = [
     "ASIDE",
     "KERNELS",
+    "LAST",
+    "RELEASES",
     "V2_6_34",
     "V2_6_35",
     "V2_6_36",

@@ -127,3 +127,13 @@ class BeforeEa90002b0fa7(Kernel):
         BUG_ON(anon_vma is None, "__page_set_anon_rmap: the VMA has no anon_vma")
         page.mapping = (PAGE_MAPPING_ANON, anon_vma)
         page.index = self.linear_page_index(vma, address)
+
+
+#: The reverts by what they are called, in the order of time.
+REVERTS: dict[str, type[Kernel]] = {
+    "before-4946d54cb55e": Before4946d54cb55e,
+    "before-d0e9fe1758f2": BeforeD0e9fe1758f2,
+    "before-287d97ac0321": Before287d97ac0321,
+    "before-646d87b481da": Before646d87b481da,
+    "before-ea90002b0fa7": BeforeEa90002b0fa7,
+}
