@@ -41,6 +41,9 @@ from rmaplab.history.v2_6_36 import (
     Commitf18194275c39,
 )
 from rmaplab.history.v2_6_38 import V2_6_38, Commit1ce82b69e96c
+from rmaplab.history.v3_1_mremap import Commit486cf46f3f9b
+from rmaplab.history.v3_3 import Commit948f017b0993
+from rmaplab.history.v3_7_mremap import Commit38a76013ad80, Commit108d6642ad81
 from rmaplab.kernel.kernel import Kernel
 
 V2_6_34 = Kernel
@@ -81,6 +84,10 @@ KERNELS: dict[str, type[Kernel]] = {
     "v2.6.36": V2_6_36,
     "1ce82b69e96c": Commit1ce82b69e96c,
     "v2.6.38": V2_6_38,
+    "486cf46f3f9b": Commit486cf46f3f9b,
+    "948f017b0993": Commit948f017b0993,
+    "108d6642ad81": Commit108d6642ad81,
+    "38a76013ad80": Commit38a76013ad80,
 }
 
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:

@@ -40,6 +40,10 @@ def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
         "4829b906cc06",
         "4e31635c367a",
         "1ce82b69e96c",
+        "486cf46f3f9b",
+        "948f017b0993",
+        "108d6642ad81",
+        "38a76013ad80",
     ]
 
 
@@ -73,7 +77,7 @@ def test_a_release_is_a_name_for_its_last_commit(release: str, commit: str) -> N
 def test_a_commit_tells_its_subject_date_and_release(name: str) -> None:
     head = (getdoc(KERNELS[name]) or "").replace("\n", " ")
 
-    assert re.match(rf'{name} "[^"]+"\.  20\d\d-\d\d-\d\d, v2\.6\.3\d\.', head)
+    assert re.match(rf'{name} "[^"]+"\.  20\d\d-\d\d-\d\d, v\d\.\d+(\.3\d)?\.', head)
 
 
 @pytest.mark.parametrize("name", [*COMMITS, "seed-v2"])
@@ -153,7 +157,7 @@ def test_a_range_has_both_its_ends() -> None:
 
 def test_a_range_may_lack_an_end() -> None:
     assert meant("..7f60c214fd3a") == ["v2.6.34", "3f6c82728f4e", "7f60c214fd3a"]
-    assert meant("4e31635c367a..") == ["4e31635c367a", "v2.6.36", "1ce82b69e96c", "v2.6.38"]
+    assert meant("38a76013ad80..") == list(KERNELS)[list(KERNELS).index("38a76013ad80") :]
 
 
 def test_a_name_means_its_commit() -> None:
