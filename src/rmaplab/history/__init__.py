@@ -41,9 +41,42 @@ from rmaplab.history.v2_6_36 import (
     Commitf18194275c39,
 )
 from rmaplab.history.v2_6_38 import V2_6_38, Commit1ce82b69e96c
-from rmaplab.history.v3_1_mremap import Commit486cf46f3f9b
+from rmaplab.history.v2_6_39 import V2_6_39, Commit01d8b20dec5f, Commit83813267c699
+from rmaplab.history.v3_0 import (
+    V3_0,
+    Commit2b575eb64f7a,
+    Commit88c22088bf23,
+    Commit746b18d421da,
+    Commit965f55dea0e3,
+    Commitbb4aa39676f7,
+    Commitdd34739c03f2,
+    Commiteee0f252c653,
+    Commiteee2acbae959,
+)
+from rmaplab.history.v3_1 import Commit486cf46f3f9b
 from rmaplab.history.v3_3 import Commit948f017b0993
-from rmaplab.history.v3_7_mremap import Commit38a76013ad80, Commit108d6642ad81
+from rmaplab.history.v3_7 import (
+    V3_7,
+    Commit38a76013ad80,
+    Commit108d6642ad81,
+    Commit523d4e2008fd,
+    Commitbf181b9f9d8d,
+    Commitca42b26ab8ee,
+)
+from rmaplab.history.v3_8 import (
+    V3_8,
+    Commit4fc3f1d66b1e,
+    Commit5a505085f043,
+    Commit4128997b5f0e,
+    Commitb6b19f25f6fd,
+)
+from rmaplab.history.v3_18 import (
+    V3_18,
+    Commit7f39dda9d86f,
+    Commit624483f3ea82,
+    Commitc4ea95d7cd08,
+    Commitef0855d334e1,
+)
 from rmaplab.kernel.kernel import Kernel
 
 V2_6_34 = Kernel
@@ -84,10 +117,36 @@ KERNELS: dict[str, type[Kernel]] = {
     "v2.6.36": V2_6_36,
     "1ce82b69e96c": Commit1ce82b69e96c,
     "v2.6.38": V2_6_38,
+    "83813267c699": Commit83813267c699,
+    "01d8b20dec5f": Commit01d8b20dec5f,
+    "v2.6.39": V2_6_39,
+    "965f55dea0e3": Commit965f55dea0e3,
+    "746b18d421da": Commit746b18d421da,
+    "2b575eb64f7a": Commit2b575eb64f7a,
+    "88c22088bf23": Commit88c22088bf23,
+    "eee0f252c653": Commiteee0f252c653,
+    "bb4aa39676f7": Commitbb4aa39676f7,
+    "eee2acbae959": Commiteee2acbae959,
+    "dd34739c03f2": Commitdd34739c03f2,
+    "v3.0": V3_0,
     "486cf46f3f9b": Commit486cf46f3f9b,
     "948f017b0993": Commit948f017b0993,
+    "ca42b26ab8ee": Commitca42b26ab8ee,
     "108d6642ad81": Commit108d6642ad81,
+    "523d4e2008fd": Commit523d4e2008fd,
+    "bf181b9f9d8d": Commitbf181b9f9d8d,
     "38a76013ad80": Commit38a76013ad80,
+    "v3.7": V3_7,
+    "5a505085f043": Commit5a505085f043,
+    "4fc3f1d66b1e": Commit4fc3f1d66b1e,
+    "4128997b5f0e": Commit4128997b5f0e,
+    "b6b19f25f6fd": Commitb6b19f25f6fd,
+    "v3.8": V3_8,
+    "ef0855d334e1": Commitef0855d334e1,
+    "7f39dda9d86f": Commit7f39dda9d86f,
+    "624483f3ea82": Commit624483f3ea82,
+    "c4ea95d7cd08": Commitc4ea95d7cd08,
+    "v3.18": V3_18,
 }
 
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:
@@ -110,6 +169,11 @@ __all__ = [
     "V2_6_35",
     "V2_6_36",
     "V2_6_38",
+    "V2_6_39",
+    "V3_0",
+    "V3_7",
+    "V3_8",
+    "V3_18",
     "Kernel",
     "RootLock",
     "SeedV2",

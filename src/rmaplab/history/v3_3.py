@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v3_1_mremap import Commit486cf46f3f9b
+from rmaplab.history.v3_1 import Commit486cf46f3f9b
 from rmaplab.machine import VM_BUG_ON, list_add_tail, list_del, list_for_each_entry_reverse
 
 
@@ -18,13 +18,14 @@ class Commit948f017b0993(Commit486cf46f3f9b):
 
     def anon_vma_moveto_tail(self, dst: Any) -> None:
         """New: make a VMA the last on the lists of all its anon_vmas."""
+        root = None
         for pavc in list_for_each_entry_reverse(dst.anon_vma_chain):
             anon_vma = pavc.anon_vma
             VM_BUG_ON(pavc.vma != dst)
-            self.anon_vma_lock(anon_vma)
+            root = self.lock_anon_vma_root(root, anon_vma)
             list_del(pavc.same_anon_vma)
             list_add_tail(pavc.same_anon_vma, anon_vma.head)
-            self.anon_vma_unlock(anon_vma)
+        self.unlock_anon_vma_root(root)
 
     def copy_vma_merged(self, vma: Any, new_vma: Any) -> bool:
         """The new place comes after the source, unless they are one VMA: then no page is mapped."""

@@ -149,12 +149,9 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         new_vma = self.vm_area_dup(vma)
         if new_vma is None:
             return vma, None, False
-        if self.anon_vma_clone(new_vma, vma):
+        if self.copy_vma_chain(vma, new_vma, addr, length, pgoff):
             kmem_cache_free(self.vm_area_cachep, new_vma)
             return vma, None, False
-        new_vma.vm_start = addr
-        new_vma.vm_end = addr + length
-        new_vma.vm_pgoff = pgoff
         self.vma_link(mm, new_vma, prev, rb_link)
         return vma, new_vma, False
 
@@ -167,6 +164,22 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         A walk may meet that VMA before the source.
         """
         return False
+
+    # Cut out of copy_vma for 523d4e2008fd "mm anon rmap: in mremap, set the new vma's position
+    # before anon_vma_clone()", v3.7.
+
+    def copy_vma_chain(self, vma: Any, new_vma: Any, addr: int, length: int, pgoff: int) -> int:
+        """Let the new VMA be found, and then tell where it is; 0 or -ENOMEM."""
+        if self.anon_vma_clone(new_vma, vma):
+            return -ENOMEM
+        self.copy_vma_place(new_vma, addr, length, pgoff)
+        return 0
+
+    def copy_vma_place(self, new_vma: Any, addr: int, length: int, pgoff: int) -> None:
+        """Tell where the new VMA is."""
+        new_vma.vm_start = addr
+        new_vma.vm_end = addr + length
+        new_vma.vm_pgoff = pgoff
 
     def get_unmapped_area(self, mm: Any, length: int) -> int:
         """Room at an address of the kernel's choice, the lowest; or -ENOMEM."""

@@ -58,13 +58,13 @@ class MmapMerge(KernelBase):
             importer = adjustment.importer
             if importer is not None and self.vma_import_anon_vma(importer, adjustment.exporter):
                 return -ENOMEM
-            anon_vma = self.vma_adjust_lock(vma, insert, importer, start)
+            anon_vma = self.vma_adjust_lock(vma, next, insert, start, adjustment)
             self.vma_adjust_range(vma, next, start, pgoff, adjustment)
             if adjustment.remove_next:
                 self._vma_unlink(mm, next, vma)
             elif insert is not None:
                 self._insert_vm_struct(mm, insert)
-            self.vma_adjust_unlock(anon_vma)
+            self.vma_adjust_unlock(vma, next, adjustment, anon_vma)
             if not adjustment.remove_next:
                 return 0
             self.vma_adjust_remove(mm, vma, next)
@@ -98,14 +98,16 @@ class MmapMerge(KernelBase):
             importer.anon_vma = exporter.anon_vma
         return 0
 
-    def vma_adjust_lock(self, vma: Any, insert: Any, importer: Any, start: int) -> Any:
+    def vma_adjust_lock(
+        self, vma: Any, next: Any, insert: Any, start: int, adjustment: Adjustment
+    ) -> Any:
         """The anon_vma locked while boundaries move: none.
 
         012f18004da3 "mm: always lock the root (oldest) anon_vma", 2.6.36, takes the root's lock.
         """
         return None
 
-    def vma_adjust_unlock(self, anon_vma: Any) -> None:
+    def vma_adjust_unlock(self, vma: Any, next: Any, adjustment: Adjustment, anon_vma: Any) -> None:
         """Undo vma_adjust_lock."""
 
     def vma_adjust_range(
@@ -136,8 +138,11 @@ class MmapMerge(KernelBase):
         """Whether a VMA agrees in flags and file."""
         return bool(vma.vm_flags == vm_flags and vma.vm_file == file)
 
-    def is_mergeable_anon_vma(self, anon_vma1: Any, anon_vma2: Any) -> bool:
-        """Whether two anon_vmas are the same, or one is still missing."""
+    def is_mergeable_anon_vma(self, anon_vma1: Any, anon_vma2: Any, vma: Any) -> bool:
+        """Whether two anon_vmas are the same, or one is still missing.
+
+        `vma` has the second. 965f55dea0e3 "mmap: avoid merging cloned VMAs", v3.0, looks at it.
+        """
         return anon_vma1 is None or anon_vma2 is None or bool(anon_vma1 == anon_vma2)
 
     def can_vma_merge_before(
@@ -146,7 +151,7 @@ class MmapMerge(KernelBase):
         """Whether pages of these properties can join a VMA at its front."""
         return bool(
             self.is_mergeable_vma(vma, file, vm_flags)
-            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma)
+            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma, vma)
             and vma.vm_pgoff == vm_pgoff
         )
 
@@ -156,7 +161,7 @@ class MmapMerge(KernelBase):
         """Whether pages of these properties can join a VMA at its end."""
         return bool(
             self.is_mergeable_vma(vma, file, vm_flags)
-            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma)
+            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma, vma)
             and vma.vm_pgoff + ((vma.vm_end - vma.vm_start) >> PAGE_SHIFT) == vm_pgoff
         )
 
@@ -190,7 +195,7 @@ class MmapMerge(KernelBase):
             and prev.vm_end == addr
             and self.can_vma_merge_after(prev, vm_flags, anon_vma, file, pgoff)
         ):
-            if before_next and self.is_mergeable_anon_vma(prev.anon_vma, next.anon_vma):
+            if before_next and self.is_mergeable_anon_vma(prev.anon_vma, next.anon_vma, None):
                 end = next.vm_end  # cases 1, 6; else 2, 5, 7
             err = self.vma_adjust(prev, prev.vm_start, end, prev.vm_pgoff, None)
             return None if err else prev

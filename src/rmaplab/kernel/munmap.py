@@ -65,7 +65,7 @@ class Munmap(KernelBase):
             new.vm_pgoff += (addr - vma.vm_start) >> PAGE_SHIFT
         if self.anon_vma_clone(new, vma):
             kmem_cache_free(self.vm_area_cachep, new)
-            return -ENOMEM
+            return self.split_vma_clone_error()
         if new_below:
             pgoff = vma.vm_pgoff + ((addr - new.vm_start) >> PAGE_SHIFT)
             err: int = self.vma_adjust(vma, addr, vma.vm_end, pgoff, new)
@@ -74,6 +74,12 @@ class Munmap(KernelBase):
         if err:
             self.split_vma_undo(new)
         return err
+
+    # Cut out for ef0855d334e1 "mm: mempolicy: turn vma_set_policy() into vma_dup_policy()", v3.12.
+
+    def split_vma_clone_error(self) -> int:
+        """What __split_vma returns if the chain could not be copied."""
+        return -ENOMEM
 
     # The end of __split_vma, cut out for 2aeadc30de45 "mmap: call unlink_anon_vmas() in
     # __split_vma() in case of error", v2.6.36.

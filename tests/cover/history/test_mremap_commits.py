@@ -14,7 +14,6 @@ from rmaplab.kernel.mm_types import ENOMEM, PAGE_SIZE, VM_READ, VM_WRITE
 from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.litmus.reader import read_text
 from rmaplab.litmus.shipped import shipped
-from rmaplab.machine import list_for_each_entry
 from rmaplab.machine.context import RUNNING, current
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.run import run
@@ -38,7 +37,8 @@ class Moves:
 
         class Watched(KERNELS[name]):  # type: ignore[misc]
             def drop_rmap_locks(self, vma: Any, need_rmap_locks: bool) -> None:
-                moves.held.append([lock.field for lock in current().held if lock.field == "lock"])
+                held = [lock.field for lock in current().held]
+                moves.held.append([each for each in held if each in ("lock", "mutex")])
                 super().drop_rmap_locks(vma, need_rmap_locks)
 
         return Watched
@@ -51,7 +51,8 @@ class Moves:
     def listed(self) -> list[int]:
         """The first pages of the VMAs, in the order in which a walk meets them."""
         anon_vma = self.mm.mmap.anon_vma
-        return [avc.vma.vm_start // PAGE_SIZE - FIRST for avc in list_for_each_entry(anon_vma.head)]
+        entries = self.kernel.anon_vma_entries(anon_vma)
+        return [avc.vma.vm_start // PAGE_SIZE - FIRST for avc in entries]
 
 
 @pytest.mark.parametrize(
