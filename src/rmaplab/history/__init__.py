@@ -77,6 +77,20 @@ from rmaplab.history.v3_18 import (
     Commitc4ea95d7cd08,
     Commitef0855d334e1,
 )
+from rmaplab.history.v3_19 import (
+    V3_19,
+    V4_0,
+    Commit3fe89b3e2a7b,
+    Commit7a3ef208e662,
+    Commitb800c91a0517,
+)
+from rmaplab.history.v6_0 import (
+    V5_19,
+    V6_0,
+    Commit2555283eb40d,
+    Commite4c5800a3991,
+    Commitee8ab1903e3d,
+)
 from rmaplab.kernel.kernel import Kernel
 
 V2_6_34 = Kernel
@@ -147,6 +161,16 @@ KERNELS: dict[str, type[Kernel]] = {
     "624483f3ea82": Commit624483f3ea82,
     "c4ea95d7cd08": Commitc4ea95d7cd08,
     "v3.18": V3_18,
+    "7a3ef208e662": Commit7a3ef208e662,
+    "b800c91a0517": Commitb800c91a0517,
+    "v3.19": V3_19,
+    "3fe89b3e2a7b": Commit3fe89b3e2a7b,
+    "v4.0": V4_0,
+    "e4c5800a3991": Commite4c5800a3991,
+    "ee8ab1903e3d": Commitee8ab1903e3d,
+    "v5.19": V5_19,
+    "2555283eb40d": Commit2555283eb40d,
+    "v6.0": V6_0,
 }
 
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:

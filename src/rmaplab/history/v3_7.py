@@ -164,10 +164,20 @@ class Commitbf181b9f9d8d(Commit523d4e2008fd):
             root = self.lock_anon_vma_root(root, anon_vma)
             self.anon_vma_interval_tree_remove(avc, anon_vma)
             if RB_EMPTY_ROOT(anon_vma.rb_root):
+                self.anon_vma_is_empty(anon_vma)
                 continue
             list_del(avc.same_vma)
             self.anon_vma_chain_free(avc)
+        self.vma_is_unlinked(vma)
         self.unlock_anon_vma_root(root)
+
+    # Cut out for 7a3ef208e662 "mm: prevent endless growth of anon_vma hierarchy", v3.19.
+
+    def anon_vma_is_empty(self, anon_vma: Any) -> None:
+        """New: the last VMA has left the tree of an anon_vma: nothing to do, under the lock."""
+
+    def vma_is_unlinked(self, vma: Any) -> None:
+        """New: a VMA has left all trees: nothing to do, under the lock."""
 
     # mm/mmap.c: a VMA whose boundaries move is in no tree meanwhile.
 
