@@ -18,10 +18,11 @@ from rmaplab.runner.places import address_of
 from rmaplab.runner.run import check_all
 from rmaplab.runner.system import System
 
-RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38")
+RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38", "v3.0", "v3.18", "v6.0")
 #: They override functions that allocate in a fork or in a merge.
 REVERTS = ("before-4946d54cb55e", "before-287d97ac0321", "before-646d87b481da")
-COPIES_ALONE = "ba6f0ff3981e"  # the next commit at swapin overrides what this one overrides
+#: Later commits override what these override.
+OVERRIDDEN = ("ba6f0ff3981e", "v2.6.38", "bb4aa39676f7")
 FAMILY = """
 A: mmap 0 8
 A: write 0 6 = 1 2 3 4 5 6
@@ -292,7 +293,7 @@ def test_the_truths_hold_and_nothing_is_left(case: str, kernel: str, lasting: bo
 
 def test_every_allocation_fails_on_every_path_to_it() -> None:
     found: set[tuple[str, int, str]] = set()
-    for kernel in ("v2.6.34", COPIES_ALONE, "v2.6.38"):
+    for kernel in ("v2.6.34", *OVERRIDDEN, "v3.18"):
         for case in CASES:
             for one in starved(kernel, *CASES[case], lasting=case not in SCANS):
                 found |= one.calls
