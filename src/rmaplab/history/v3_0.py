@@ -344,9 +344,16 @@ class Commiteee2acbae959(Commitbb4aa39676f7):
     def put_empty_anon_vmas(self, vma: Any) -> None:
         """New: put the anon_vmas that the VMA was the last of."""
         for avc in list_for_each_entry(vma.anon_vma_chain):
-            self.put_anon_vma(avc.anon_vma)
+            self.put_empty_anon_vma(avc.anon_vma)
             list_del(avc.same_vma)
             self.anon_vma_chain_free(avc)
+
+    # A line of the second loop, cut out for 7a3ef208e662 "mm: prevent endless growth of anon_vma
+    # hierarchy", v3.19.
+
+    def put_empty_anon_vma(self, anon_vma: Any) -> None:
+        """New: put an anon_vma that has no VMA."""
+        self.put_anon_vma(anon_vma)
 
 
 class Commitdd34739c03f2(Commiteee2acbae959):

@@ -1,11 +1,15 @@
-"""From v3.0 to v3.7: an interval tree in place of an anon_vma's list."""
+"""From v3.3 to v3.7: an interval tree in place of an anon_vma's list, and mremap by its order.
+
+Left out: the lock of a file's VMAs, which has no pages here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from rmaplab.history.v3_0 import V3_0, AnonVmaWithMutex
+from rmaplab.history.v3_0 import AnonVmaWithMutex
+from rmaplab.history.v3_3 import Commit948f017b0993
 from rmaplab.kernel.mm_types import ENOMEM, PAGE_SHIFT
 from rmaplab.kernel.mmap_merge import Adjustment
 from rmaplab.kernel.rmap import AnonVmaChain
@@ -41,7 +45,7 @@ class AnonVmaChainInTree(AnonVmaChain):
     same_anon_vma: Any = removed()
 
 
-class Commitca42b26ab8ee(V3_0):
+class Commitca42b26ab8ee(Commit948f017b0993):
     """ca42b26ab8ee "mm: fix potential anon_vma locking issue in mprotect()".
 
     2012-10-09, v3.7.
@@ -58,7 +62,34 @@ class Commitca42b26ab8ee(V3_0):
         return locked
 
 
-class Commit523d4e2008fd(Commitca42b26ab8ee):
+class Commit108d6642ad81(Commitca42b26ab8ee):
+    """108d6642ad81 "mm anon rmap: remove anon_vma_moveto_tail".
+
+    2012-10-09, v3.7. An interval tree, which comes next, has an order of its own.
+    """
+
+    def copy_vma_merged(self, vma: Any, new_vma: Any) -> bool:
+        """Nothing is done to the lists."""
+        return False
+
+    def move_page_tables_back(
+        self, new_vma: Any, new_addr: int, vma: Any, old_addr: int, moved_len: int
+    ) -> None:
+        """Nor here."""
+        self.move_page_tables(new_vma, new_addr, vma, old_addr, moved_len, need_rmap_locks=True)
+
+    def take_rmap_locks(self, vma: Any, need_rmap_locks: bool) -> None:
+        """A walk sees all of the entries in the old place, or all in the new."""
+        if vma.anon_vma is not None:
+            self.anon_vma_lock(vma.anon_vma)
+
+    def drop_rmap_locks(self, vma: Any, need_rmap_locks: bool) -> None:
+        """Undo it."""
+        if vma.anon_vma is not None:
+            self.anon_vma_unlock(vma.anon_vma)
+
+
+class Commit523d4e2008fd(Commit108d6642ad81):
     """523d4e2008fd "mm anon rmap: in mremap, set the new vma's position before anon_vma_clone()".
 
     2012-10-09, v3.7.
@@ -133,10 +164,20 @@ class Commitbf181b9f9d8d(Commit523d4e2008fd):
             root = self.lock_anon_vma_root(root, anon_vma)
             self.anon_vma_interval_tree_remove(avc, anon_vma)
             if RB_EMPTY_ROOT(anon_vma.rb_root):
+                self.anon_vma_is_empty(anon_vma)
                 continue
             list_del(avc.same_vma)
             self.anon_vma_chain_free(avc)
+        self.vma_is_unlinked(vma)
         self.unlock_anon_vma_root(root)
+
+    # Cut out for 7a3ef208e662 "mm: prevent endless growth of anon_vma hierarchy", v3.19.
+
+    def anon_vma_is_empty(self, anon_vma: Any) -> None:
+        """New: the last VMA has left the tree of an anon_vma: nothing to do, under the lock."""
+
+    def vma_is_unlinked(self, vma: Any) -> None:
+        """New: a VMA has left all trees: nothing to do, under the lock."""
 
     # mm/mmap.c: a VMA whose boundaries move is in no tree meanwhile.
 
@@ -189,4 +230,27 @@ class Commitbf181b9f9d8d(Commit523d4e2008fd):
         self.anon_vma_interval_tree_post_update_vma(vma)
 
 
-V3_7 = Commitbf181b9f9d8d
+class Commit38a76013ad80(Commitbf181b9f9d8d):
+    """38a76013ad80 "mm: avoid taking rmap locks in move_ptes()".
+
+    2012-10-09, v3.7. A walk meets VMAs in the order of their vm_pgoff. That of a new VMA is not
+    less than the source's, and among equals it comes later. exec's stack needs no locks either: a
+    walk that may not miss a page passes over it until it is in its place.
+    """
+
+    def copy_vma_merged(self, vma: Any, new_vma: Any) -> bool:
+        """Merged with another, the new place may come before the source: then locks are needed."""
+        return bool(new_vma.vm_pgoff <= vma.vm_pgoff)
+
+    def take_rmap_locks(self, vma: Any, need_rmap_locks: bool) -> None:
+        """Only where they are needed."""
+        if need_rmap_locks:
+            super().take_rmap_locks(vma, need_rmap_locks)
+
+    def drop_rmap_locks(self, vma: Any, need_rmap_locks: bool) -> None:
+        """Undo it."""
+        if need_rmap_locks:
+            super().drop_rmap_locks(vma, need_rmap_locks)
+
+
+V3_7 = Commit38a76013ad80

@@ -15,6 +15,7 @@ from rmaplab.kernel.mm_types import (
     VM_LOCKED,
 )
 from rmaplab.machine import (
+    BUG_ON,
     INIT_LIST_HEAD,
     down_write,
     kmem_cache_alloc,
@@ -141,13 +142,15 @@ class Munmap(KernelBase):
             vma = vma.vm_next
 
     def detach_vmas_to_be_unmapped(self, mm: Any, vma: Any, prev: Any, end: int) -> None:
-        """Make the VMAs that begin before `end` a list of their own."""
-        tail_vma = vma
-        while vma is not None and vma.vm_start < end:
+        """Make a VMA, and those after it that begin before `end`, a list of their own."""
+        BUG_ON(vma is None, "NULL pointer dereference: there is no VMA to unmap")
+        while True:
             rb_erase(mm.mm_rb, vma)
             mm.map_count -= 1
             tail_vma = vma
             vma = vma.vm_next
+            if vma is None or vma.vm_start >= end:
+                break
         if prev is None:
             mm.mmap = vma
         else:

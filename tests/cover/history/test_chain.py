@@ -51,9 +51,13 @@ def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
         "bb4aa39676f7",
         "eee2acbae959",
         "dd34739c03f2",
+        "486cf46f3f9b",
+        "948f017b0993",
         "ca42b26ab8ee",
+        "108d6642ad81",
         "523d4e2008fd",
         "bf181b9f9d8d",
+        "38a76013ad80",
         "5a505085f043",
         "4fc3f1d66b1e",
         "4128997b5f0e",
@@ -62,6 +66,12 @@ def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
         "7f39dda9d86f",
         "624483f3ea82",
         "c4ea95d7cd08",
+        "7a3ef208e662",
+        "b800c91a0517",
+        "3fe89b3e2a7b",
+        "e4c5800a3991",
+        "ee8ab1903e3d",
+        "2555283eb40d",
     ]
 
 
@@ -87,9 +97,13 @@ def test_a_revert_is_aside_and_derives_from_the_release_that_has_the_commit(name
         ("v2.6.38", "1ce82b69e96c"),
         ("v2.6.39", "01d8b20dec5f"),
         ("v3.0", "dd34739c03f2"),
-        ("v3.7", "bf181b9f9d8d"),
+        ("v3.7", "38a76013ad80"),
         ("v3.8", "b6b19f25f6fd"),
         ("v3.18", "c4ea95d7cd08"),
+        ("v3.19", "b800c91a0517"),
+        ("v4.0", "3fe89b3e2a7b"),
+        ("v5.19", "ee8ab1903e3d"),
+        ("v6.0", "2555283eb40d"),
     ],
 )
 def test_a_release_is_a_name_for_its_last_commit(release: str, commit: str) -> None:
@@ -180,7 +194,7 @@ def test_a_range_has_both_its_ends() -> None:
 
 def test_a_range_may_lack_an_end() -> None:
     assert meant("..7f60c214fd3a") == ["v2.6.34", "3f6c82728f4e", "7f60c214fd3a"]
-    assert meant("624483f3ea82..") == ["624483f3ea82", "c4ea95d7cd08", "v3.18"]
+    assert meant("ee8ab1903e3d..") == ["ee8ab1903e3d", "v5.19", "2555283eb40d", "v6.0"]
 
 
 def test_a_name_means_its_commit() -> None:

@@ -18,7 +18,7 @@ from rmaplab.runner.places import address_of
 from rmaplab.runner.run import check_all
 from rmaplab.runner.system import System
 
-RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38", "v3.0", "v3.18")
+RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38", "v3.0", "v3.18", "v6.0")
 #: They override functions that allocate in a fork or in a merge.
 REVERTS = ("before-4946d54cb55e", "before-287d97ac0321", "before-646d87b481da")
 #: Later commits override what these override.

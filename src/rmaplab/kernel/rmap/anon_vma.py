@@ -203,7 +203,14 @@ class AnonVmas(KernelBase):
             return 0
         if self.anon_vma_clone(vma, pvma):
             return -ENOMEM
-        anon_vma = self.anon_vma_alloc()
+        return self.anon_vma_fork_own(vma, pvma)
+
+    # The rest of anon_vma_fork, cut out for 7a3ef208e662 "mm: prevent endless growth of anon_vma
+    # hierarchy", v3.19, which does not always come to it.
+
+    def anon_vma_fork_own(self, vma: Any, pvma: Any) -> int:
+        """Link a child's VMA to a new anon_vma; 0, or -ENOMEM and it is linked to none."""
+        anon_vma = self.anon_vma_alloc_own()
         if anon_vma is None:
             self.unlink_anon_vmas(vma)
             return -ENOMEM
@@ -214,6 +221,10 @@ class AnonVmas(KernelBase):
             return -ENOMEM
         self.anon_vma_fork_link(vma, pvma, avc, anon_vma)
         return 0
+
+    def anon_vma_alloc_own(self) -> Any:
+        """The new anon_vma of a child's VMA."""
+        return self.anon_vma_alloc()
 
     # The end of anon_vma_fork, cut out because later commits change it and nothing before it.
 
