@@ -41,6 +41,19 @@ from rmaplab.history.v2_6_36 import (
     Commitf18194275c39,
 )
 from rmaplab.history.v2_6_38 import V2_6_38, Commit1ce82b69e96c
+from rmaplab.history.v2_6_38_mlock import Commitfed067da46ad
+from rmaplab.history.v4_2_vmas import Commit36f881883c57
+from rmaplab.history.v4_14_vmas import Commitd2cd9ede6e19
+from rmaplab.history.v4_17_vmas import Commita4ff8e8620d3
+from rmaplab.history.v5_7_vmas import Commite346b3813067
+from rmaplab.history.v5_13_vmas import Commit1583aa278f5f
+from rmaplab.history.v5_16_vmas import Commit550a7d60bd5e
+from rmaplab.history.v6_0_vmas import Commitca3d76b0aa80
+from rmaplab.history.v6_3_vmas import Commit0503ea8f5ba7
+from rmaplab.history.v6_7_vmas import MprotectUnaccounts
+from rmaplab.history.v6_16_vmas import Commit879bca0a2c4f
+from rmaplab.history.v6_17_vmas import Commita85dc37186a5, Commitd23cb648e365
+from rmaplab.history.v6_18_vmas import V6_18, Commit3b617fd3d317, Commit61f67c230a5e
 from rmaplab.kernel.kernel import Kernel
 
 V2_6_34 = Kernel
@@ -81,6 +94,22 @@ KERNELS: dict[str, type[Kernel]] = {
     "v2.6.36": V2_6_36,
     "1ce82b69e96c": Commit1ce82b69e96c,
     "v2.6.38": V2_6_38,
+    "fed067da46ad": Commitfed067da46ad,
+    "36f881883c57": Commit36f881883c57,
+    "d2cd9ede6e19": Commitd2cd9ede6e19,
+    "a4ff8e8620d3": Commita4ff8e8620d3,
+    "e346b3813067": Commite346b3813067,
+    "1583aa278f5f": Commit1583aa278f5f,
+    "550a7d60bd5e": Commit550a7d60bd5e,
+    "ca3d76b0aa80": Commitca3d76b0aa80,
+    "0503ea8f5ba7": Commit0503ea8f5ba7,
+    "mprotect-unaccounts": MprotectUnaccounts,
+    "879bca0a2c4f": Commit879bca0a2c4f,
+    "a85dc37186a5": Commita85dc37186a5,
+    "d23cb648e365": Commitd23cb648e365,
+    "61f67c230a5e": Commit61f67c230a5e,
+    "3b617fd3d317": Commit3b617fd3d317,
+    "v6.18": V6_18,
 }
 
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:
@@ -103,6 +132,7 @@ __all__ = [
     "V2_6_35",
     "V2_6_36",
     "V2_6_38",
+    "V6_18",
     "Kernel",
     "RootLock",
     "SeedV2",

@@ -138,9 +138,7 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         if vma.vm_file is None and vma.anon_vma is None:
             pgoff = addr >> PAGE_SHIFT
         _, prev, rb_link = self.find_vma_prepare(mm, addr)
-        new_vma = self.vma_merge(
-            mm, prev, addr, addr + length, vma.vm_flags, vma.anon_vma, vma.vm_file, pgoff
-        )
+        new_vma = self.copy_vma_merge(vma, prev, addr, addr + length, pgoff)
         if new_vma is not None:
             inside = new_vma.vm_start <= vma_start < new_vma.vm_end
             return (new_vma if inside else vma), new_vma
@@ -155,6 +153,15 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         new_vma.vm_pgoff = pgoff
         self.vma_link(mm, new_vma, prev, rb_link)
         return vma, new_vma
+
+    # Cut out of copy_vma for 61f67c230a5e "mm/vma: fix anon_vma UAF on mremap() faulted, unfaulted
+    # merge", v6.19.
+
+    def copy_vma_merge(self, vma: Any, prev: Any, addr: int, end: int, pgoff: int) -> Any:
+        """Let a neighbour of the new place grow over it; that, or None."""
+        return self.vma_merge(
+            vma.vm_mm, prev, addr, end, vma.vm_flags, vma.anon_vma, vma.vm_file, pgoff
+        )
 
     def get_unmapped_area(self, mm: Any, length: int) -> int:
         """Room at an address of the kernel's choice, the lowest; or -ENOMEM."""
@@ -192,11 +199,17 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         if not fixed:
             vma = self.find_vma(mm, addr)
             if vma is not None and vma.vm_start < addr + length:
-                return -ENOMEM
+                return self.mmap_occupied()
         if file is None:
             pgoff = addr >> PAGE_SHIFT
         vm_flags = prot & PROT_MASK | self.calc_vm_flag_bits(flags)
         return self.mmap_region(mm, addr, length, vm_flags, file, pgoff)
+
+    # Cut out of do_mmap for a4ff8e8620d3 "mm: introduce MAP_FIXED_NOREPLACE", v4.17.
+
+    def mmap_occupied(self) -> int:
+        """The error of a mapping that would have to replace another."""
+        return -ENOMEM
 
     def calc_vm_flag_bits(self, flags: int) -> int:
         """What the flags of a mmap mean for its VMA (include/linux/mman.h)."""

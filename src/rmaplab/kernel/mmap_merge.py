@@ -136,8 +136,11 @@ class MmapMerge(KernelBase):
         """Whether a VMA agrees in flags and file."""
         return bool(vma.vm_flags == vm_flags and vma.vm_file == file)
 
-    def is_mergeable_anon_vma(self, anon_vma1: Any, anon_vma2: Any) -> bool:
-        """Whether two anon_vmas are the same, or one is still missing."""
+    def is_mergeable_anon_vma(self, anon_vma1: Any, anon_vma2: Any, vma: Any) -> bool:
+        """Whether two anon_vmas are the same, or one is still missing.
+
+        `vma` has the second. 965f55dea0e3 "mmap: avoid merging cloned VMAs", v3.0, looks at it.
+        """
         return anon_vma1 is None or anon_vma2 is None or bool(anon_vma1 == anon_vma2)
 
     def can_vma_merge_before(
@@ -146,7 +149,7 @@ class MmapMerge(KernelBase):
         """Whether pages of these properties can join a VMA at its front."""
         return bool(
             self.is_mergeable_vma(vma, file, vm_flags)
-            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma)
+            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma, vma)
             and vma.vm_pgoff == vm_pgoff
         )
 
@@ -156,7 +159,7 @@ class MmapMerge(KernelBase):
         """Whether pages of these properties can join a VMA at its end."""
         return bool(
             self.is_mergeable_vma(vma, file, vm_flags)
-            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma)
+            and self.is_mergeable_anon_vma(anon_vma, vma.anon_vma, vma)
             and vma.vm_pgoff + ((vma.vm_end - vma.vm_start) >> PAGE_SHIFT) == vm_pgoff
         )
 
@@ -190,7 +193,7 @@ class MmapMerge(KernelBase):
             and prev.vm_end == addr
             and self.can_vma_merge_after(prev, vm_flags, anon_vma, file, pgoff)
         ):
-            if before_next and self.is_mergeable_anon_vma(prev.anon_vma, next.anon_vma):
+            if before_next and self.is_mergeable_anon_vma(prev.anon_vma, next.anon_vma, None):
                 end = next.vm_end  # cases 1, 6; else 2, 5, 7
             err = self.vma_adjust(prev, prev.vm_start, end, prev.vm_pgoff, None)
             return None if err else prev

@@ -59,8 +59,7 @@ class Mprotect(KernelBase):
         oldflags = vma.vm_flags
         if newflags == oldflags:
             return 0, vma
-        if newflags & VM_WRITE and not oldflags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
-            newflags |= VM_ACCOUNT
+        newflags = self.mprotect_account(vma, newflags)
         pgoff = vma.vm_pgoff + ((start - vma.vm_start) >> PAGE_SHIFT)
         merged = self.vma_merge(mm, prev, start, end, newflags, vma.anon_vma, vma.vm_file, pgoff)
         if merged is not None:
@@ -72,6 +71,15 @@ class Mprotect(KernelBase):
         vma.vm_flags = newflags
         self.change_protection(vma, start, end, newflags)
         return 0, vma
+
+    # Cut out of mprotect_fixup for "mm/mprotect: allow unfaulted VMAs to be unaccounted on
+    # mprotect()", v6.7.
+
+    def mprotect_account(self, vma: Any, newflags: int) -> int:
+        """The flags of a range: what was writable once counts against the overcommit limit."""
+        if newflags & VM_WRITE and not vma.vm_flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
+            newflags |= VM_ACCOUNT
+        return newflags
 
     def split_to_range(self, mm: Any, vma: Any, start: int, end: int) -> int:
         """Split off what of a VMA is not in the range. (madvise does the same.)"""
