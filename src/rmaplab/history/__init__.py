@@ -50,6 +50,12 @@ from rmaplab.history.v5_13_vmas import Commit1583aa278f5f
 from rmaplab.history.v5_16_vmas import Commit550a7d60bd5e
 from rmaplab.history.v6_0_vmas import Commitca3d76b0aa80
 from rmaplab.history.v6_3_vmas import Commit0503ea8f5ba7
+from rmaplab.history.v6_4_vmas import (
+    Commit5e31275cc997,
+    Commit657b5146955e,
+    Commitd8ab9f7b644a,
+)
+from rmaplab.history.v6_6_vmas import Commit824135c46b00
 from rmaplab.history.v6_7_vmas import MprotectUnaccounts
 from rmaplab.history.v6_16_vmas import Commit879bca0a2c4f
 from rmaplab.history.v6_17_vmas import Commita85dc37186a5, Commitd23cb648e365
@@ -103,6 +109,10 @@ KERNELS: dict[str, type[Kernel]] = {
     "550a7d60bd5e": Commit550a7d60bd5e,
     "ca3d76b0aa80": Commitca3d76b0aa80,
     "0503ea8f5ba7": Commit0503ea8f5ba7,
+    "5e31275cc997": Commit5e31275cc997,
+    "657b5146955e": Commit657b5146955e,
+    "d8ab9f7b644a": Commitd8ab9f7b644a,
+    "824135c46b00": Commit824135c46b00,
     "mprotect-unaccounts": MprotectUnaccounts,
     "879bca0a2c4f": Commit879bca0a2c4f,
     "a85dc37186a5": Commita85dc37186a5,

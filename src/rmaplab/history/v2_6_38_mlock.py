@@ -35,7 +35,7 @@ class Commitfed067da46ad(V2_6_38):
         nr_pages = (end - start) >> PAGE_SHIFT
         if newflags & VM_LOCKED:
             mm.locked_vm += nr_pages
-            vma.vm_flags = newflags
+            self.vm_flags_reset(vma, newflags)
         else:
             mm.locked_vm -= nr_pages
             self.munlock_vma_pages_range(vma, start, end)

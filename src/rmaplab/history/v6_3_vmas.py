@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rmaplab.history.v6_0_vmas import Commitca3d76b0aa80
-from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_SPECIAL
-from rmaplab.machine import kmem_cache_free, rb_erase
+from rmaplab.kernel.mm_types import ENOMEM, PAGE_SHIFT, VM_SPECIAL
+from rmaplab.machine import Struct, kmem_cache_alloc, kmem_cache_free, rb_erase, value
 
 
 class VmaMerge(NamedTuple):
@@ -48,6 +48,12 @@ class Plan(NamedTuple):
     removed: tuple[Any, ...] = ()
 
 
+class MapleNode(Struct):
+    """struct maple_node: memory that a change of the tree of VMAs needs. It is given back here."""
+
+    parent: Any = value(None)
+
+
 class Commit0503ea8f5ba7(Commitca3d76b0aa80):
     """0503ea8f5ba7 "mm/mmap: remove __vma_adjust()".
 
@@ -55,6 +61,11 @@ class Commit0503ea8f5ba7(Commitca3d76b0aa80):
     vma_complete(). A split, and exec's stack, moved boundaries by __vma_adjust() before; in the
     same steps as now.
     """
+
+    def boot(self) -> None:
+        """The nodes of the tree of VMAs have a cache."""
+        super().boot()
+        self.maple_node_cache = self.machine.kmem_cache_create("maple_node", MapleNode)
 
     def vma_merge(
         self, mm: Any, prev: Any, addr: int, end: int, vm_flags: int, anon_vma: Any, file: Any,
@@ -131,9 +142,14 @@ class Commit0503ea8f5ba7(Commitca3d76b0aa80):
 
     def commit_merge(self, mm: Any, plan: Plan) -> Any:
         """New: merge as planned; the VMA that holds the range, or None without memory."""
+        had_anon_vma = plan.dst.anon_vma is not None
         if plan.src is not None and self.dup_anon_vma(plan.dst, plan.src):
             return None
-        anon_vma = self.vma_prepare(plan.vma, plan.adjust)
+        node = kmem_cache_alloc(self.maple_node_cache)
+        if node is None:
+            self.merge_undo(plan, had_anon_vma)
+            return None
+        anon_vma = self.vma_prepare(plan)
         for vma in plan.removed:
             self._vma_detach(mm, vma)
         self.vma_set_range(plan.vma, plan.start, plan.end, plan.pgoff)
@@ -143,17 +159,31 @@ class Commit0503ea8f5ba7(Commitca3d76b0aa80):
             )
             self.vma_set_range(plan.adjust, plan.adjust_start, plan.adjust.vm_end, pgoff)
         self.vma_complete(mm, plan, anon_vma)
+        kmem_cache_free(self.maple_node_cache, node)
         return plan.dst
 
-    def dup_anon_vma(self, dst: Any, src: Any) -> int:
-        """New: let a VMA that grows over pages of another be found by the reverse map of these."""
-        return int(self.vma_import_anon_vma(dst, src))
+    def merge_undo(self, plan: Plan, had_anon_vma: bool) -> None:
+        """New: without memory for the tree, what is copied stays. See 824135c46b00, v6.6."""
 
-    def vma_prepare(self, vma: Any, adjust: Any) -> Any:
+    def dup_anon_vma(self, dst: Any, src: Any) -> int:
+        """New: let a VMA that grows over pages of another be found by the reverse map of these.
+
+        Since b800c91a0517 "mm: fix corner case in anon_vma endless growing prevention", v3.19, the
+        pointer comes before the chain.
+        """
+        if src.anon_vma is None or dst.anon_vma is not None:
+            return 0
+        dst.anon_vma = src.anon_vma
+        if self.anon_vma_clone(dst, src):
+            dst.anon_vma = None
+            return -ENOMEM
+        return 0
+
+    def vma_prepare(self, plan: Plan) -> Any:
         """New: lock the anon_vma of the VMAs whose boundaries move; that, or None."""
-        anon_vma = vma.anon_vma
-        if anon_vma is None and adjust is not None:
-            anon_vma = adjust.anon_vma
+        anon_vma = plan.vma.anon_vma
+        if anon_vma is None and plan.adjust is not None:
+            anon_vma = plan.adjust.anon_vma
         if anon_vma is not None:
             self.anon_vma_lock(anon_vma)
         return anon_vma

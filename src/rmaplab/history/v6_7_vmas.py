@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v6_3_vmas import Commit0503ea8f5ba7
+from rmaplab.history.v6_6_vmas import Commit824135c46b00
 from rmaplab.kernel.mm_types import VM_WRITE
 from rmaplab.kernel.mmap import VM_ACCOUNT
 
 
-class MprotectUnaccounts(Commit0503ea8f5ba7):
+class MprotectUnaccounts(Commit824135c46b00):
     """ "mm/mprotect: allow unfaulted VMAs to be unaccounted on mprotect()".
 
     2023-10-07, v6.7; by its mail, <bfef277462dd0dc75ce86e051bebc8b063f8d885.1696694712.git.

@@ -32,7 +32,6 @@ from rmaplab.machine import (
     kmem_cache_free,
     rb_insert,
     rb_root,
-    up_write,
 )
 
 #: Its pages count against the overcommit limit: it was writable once. Two VMAs that differ in
@@ -179,7 +178,7 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         """The mmap system call."""
         down_write(mm.mmap_sem)
         ret = self.do_mmap(mm, addr, length, prot, fixed, file, flags=flags)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return ret
 
     def do_mmap(

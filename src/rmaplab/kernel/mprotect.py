@@ -19,7 +19,6 @@ from rmaplab.machine import (
     set_pte_at,
     spin_lock,
     spin_unlock,
-    up_write,
 )
 
 
@@ -68,7 +67,7 @@ class Mprotect(KernelBase):
             error = self.split_to_range(mm, vma, start, end)
             if error:
                 return error, vma
-        vma.vm_flags = newflags
+        self.vm_flags_reset(vma, newflags)
         self.change_protection(vma, start, end, newflags)
         return 0, vma
 
@@ -102,7 +101,7 @@ class Mprotect(KernelBase):
             return 0
         down_write(mm.mmap_sem)
         error = self.mprotect_range(mm, start, start + length, prot & PROT_MASK)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return error
 
     def mprotect_range(self, mm: Any, start: int, end: int, vm_flags: int) -> int:

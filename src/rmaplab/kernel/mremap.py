@@ -37,7 +37,6 @@ from rmaplab.machine import (
     set_pte_at,
     spin_lock,
     spin_unlock,
-    up_write,
 )
 
 MREMAP_MAYMOVE = 1
@@ -263,5 +262,5 @@ class Mremap(KernelBase):
         """The mremap system call."""
         down_write(mm.mmap_sem)
         ret = self.do_mremap(mm, addr, old_len, new_len, flags, new_addr)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return ret
