@@ -65,9 +65,11 @@ BUGS = (
         "a247c3a97a02"),
     Bug("A migration entry stays in the stack that exec moves.", "exec-stack-against-migration",
         "v2.6.34", "012f18004da3"),
-    Bug("Each generation of forks leaves an anon_vma.", "endless-growth", "v2.6.38", ""),
+    Bug("Each generation of forks leaves an anon_vma.", "endless-growth", "v3.18",
+        "7a3ef208e662"),
     Bug("ksmd scans the head of the list, which has no mm.", "scan-against-exit", "v2.6.38", ""),
-    Bug("A page moves into the VMA that a walk has passed.", "mremap-against-walk", "v2.6.38", ""),
+    Bug("A page moves into the VMA that a walk has passed.", "mremap-against-walk",
+        "486cf46f3f9b", "948f017b0993"),
     Bug("A fork without memory leaves a freed VMA on the parent's list.", "fork-without-memory",
         "before-4946d54cb55e", "v2.6.34"),
     Bug("Two VMAs share an anon_vma and not their chains, and merge.",
@@ -84,6 +86,14 @@ BUGS = (
         "f18194275c39", "4969c1192d15"),
     Bug("A merged page is newer than its slot, and nobody knows.",
         "merged-page-loses-its-dirty-bit", "4829b906cc06", "4e31635c367a"),
+    Bug("A split without memory says that it is done.", "split-without-memory", "ef0855d334e1",
+        "c4ea95d7cd08"),
+    Bug("A VMA that joins its neighbour is not counted, until it goes.",
+        "joined-vma-is-not-counted", "7a3ef208e662", "b800c91a0517"),
+    Bug("A VMA that could not be linked is counted off.", "split-without-memory", "v3.19",
+        "3fe89b3e2a7b"),
+    Bug("CVE-2022-42703: two VMAs with one anon_vma and two chains merge.", "anon-vma-used-twice",
+        "v5.19", "2555283eb40d"),
 )  # fmt: skip
 
 

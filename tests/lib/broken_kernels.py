@@ -51,5 +51,7 @@ class ForkCountsNoSwapEntry(V2_6_36):
 
 
 class MremapLeavesTheEntries(V2_6_36):
-    def move_ptes(self, vma: Any, old_addr: int, old_end: int, new_addr: int) -> None:
+    def move_ptes(
+        self, vma: Any, old_addr: int, old_end: int, new_addr: int, need_rmap_locks: bool
+    ) -> None:
         pass

@@ -8,7 +8,7 @@ from typing import Any
 
 from random_calls import Failure, Run
 
-from rmaplab.history import ASIDE, V2_6_34
+from rmaplab.history import ASIDE, KERNELS
 from rmaplab.history.lookup import in_range
 from rmaplab.kernel.mm_types import PAGE_MASK
 from rmaplab.kernel.pgtable import Pte
@@ -70,13 +70,20 @@ def clone_was_starved(failure: Failure, run: Run) -> bool:
     return {"vma_adjust", "anon_vma_clone"} <= failure.starved
 
 
-def commit_cures_it(failure: Failure, run: Run) -> bool:
-    """The release that has the commit does the same calls, and does not fail so."""
-    cured = Run(run.litmus, V2_6_34, DirectMachine(), run.tolerated)
-    left = cured.failure()
-    if left is None:
-        return True
-    return str(left) != str(failure) and explanation("v2.6.34", left, cured) is not None
+def cured_by(release: str) -> Callable[[Failure, Run], bool]:
+    """Whether a release that has the commit does the same calls, and does not fail so."""
+
+    def cures(failure: Failure, run: Run) -> bool:
+        cured = Run(run.litmus, KERNELS[release], DirectMachine(), run.tolerated)
+        left = cured.failure()
+        if left is None:
+            return True
+        return str(left) != str(failure) and explanation(release, left, cured) is not None
+
+    return cures
+
+
+commit_cures_it = cured_by("v2.6.34")
 
 
 FORKED_FROM = KnownBug(
@@ -272,6 +279,67 @@ setup
     B: migrate 1
 """,
         also=commit_cures_it,
+    ),
+    KnownBug(
+        "what is not copied for lack of memory is counted off",
+        kernels=("7a3ef208e662..b800c91a0517",),
+        kind="bug-on",
+        where=("unlink_anon_vmas", "put_empty_anon_vma"),
+        source="""3fe89b3e2a7b "mm: fix anon_vma->degree underflow in anon_vma endless growing
+    prevention", 4.0""",
+        litmus="""
+litmus counted-off
+processes A
+setup
+    A: mmap 0 2
+    A: write 0 = 1
+    fail 2 A: munmap 1
+    A: exit
+""",
+        also=lambda failure, run: "anon_vma_clone" in failure.starved,
+    ),
+    KnownBug(
+        "a VMA that joins its neighbour is not counted",
+        kernels=("7a3ef208e662",),
+        kind="bug-on",
+        where=("unlink_anon_vmas", "put_empty_anon_vma"),
+        source='b800c91a0517 "mm: fix corner case in anon_vma endless growing prevention", 3.19',
+        litmus="""
+litmus not-counted
+processes A
+setup
+    A: mmap 0 2
+    A: mprotect 0 r
+    A: write 1 = 1
+    A: mprotect 0 rw
+    A: exit
+""",
+        also=lambda failure, run: "anon_vma_clone" not in failure.starved,
+    ),
+    KnownBug(
+        "an anon_vma is used a second time while it is a VMA's own",
+        kernels=("7a3ef208e662..ee8ab1903e3d",),
+        source="""2555283eb40d "mm/rmap: Fix anon_vma->degree ambiguity leading to double-reuse",
+    6.0, CVE-2022-42703""",
+        litmus="""
+litmus used-twice
+processes A
+setup
+    A: mmap 0 2
+    A: write 0 2 = 1
+    A: fork B
+    B: fork C
+    B: exit
+    C: fork D
+    C: mprotect 0 r
+    D: mprotect 0 r
+    D: fork E
+    E: write 1 = 2
+    C: exit
+    E: fork F
+    F: mprotect 0 rw
+""",
+        also=cured_by("2555283eb40d"),
     ),
     FORKED_FROM,
 )

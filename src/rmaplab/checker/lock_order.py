@@ -23,7 +23,7 @@ from rmaplab.machine.cells import Action
 from rmaplab.machine.handles import BitLock
 
 BLOCKING = frozenset({"spin_lock", "mutex_lock", "down_read", "down_write"})
-TRYING = frozenset({"spin_trylock", "mutex_trylock", "down_read_trylock"})
+TRYING = frozenset({"spin_trylock", "mutex_trylock", "down_read_trylock", "down_write_trylock"})
 ACQUIRING = BLOCKING | TRYING | {"lock_page", "trylock_page"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.v2_6_35 import V2_6_35, AnonVmaWithOneCount
+from rmaplab.kernel.mmap_merge import Adjustment
 from rmaplab.machine import SpinLock, Struct, pointer
 
 
@@ -57,15 +58,18 @@ class Commit012f18004da3(Commit5c341ee1dfc8):
         """Undo it."""
         super().vm_unlock_anon_vma(anon_vma.root)
 
-    def vma_adjust_lock(self, vma: Any, insert: Any, importer: Any, start: int) -> Any:
+    def vma_adjust_lock(
+        self, vma: Any, next: Any, insert: Any, start: int, adjustment: Adjustment
+    ) -> Any:
         """Boundaries move under the lock, unless it is only the end, and nobody else's pages."""
         anon_vma = vma.anon_vma
-        if anon_vma is None or (insert is None and importer is None and start == vma.vm_start):
+        moves = insert is not None or adjustment.importer is not None
+        if anon_vma is None or (not moves and start == vma.vm_start):
             return None
         self.anon_vma_lock(anon_vma)
         return anon_vma
 
-    def vma_adjust_unlock(self, anon_vma: Any) -> None:
+    def vma_adjust_unlock(self, vma: Any, next: Any, adjustment: Adjustment, anon_vma: Any) -> None:
         """Undo it."""
         if anon_vma is not None:
             self.anon_vma_unlock(anon_vma)

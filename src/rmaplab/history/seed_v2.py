@@ -28,8 +28,14 @@ class SeedV2(RootLock):
 
     def drop_anon_vma(self, anon_vma: Any) -> None:
         """New: let an anon_vma go; free it, and then its root, if nobody needs them any more."""
-        if not (self.CONFIG_KSM or self.CONFIG_MIGRATION):
-            return
+        if self.CONFIG_KSM or self.CONFIG_MIGRATION:
+            self.drop_anon_vma_counted(anon_vma)
+
+    # The body of drop_anon_vma, cut out for 83813267c699 "mm: move anon_vma ref out from under
+    # CONFIG_foo", v2.6.39.
+
+    def drop_anon_vma_counted(self, anon_vma: Any) -> None:
+        """New: lower the count, and free what nobody needs any more."""
         if atomic_dec_and_lock(anon_vma.external_refcount, self.anon_vma_lock_of(anon_vma)):
             root = anon_vma.root
             empty = list_empty(anon_vma.head)

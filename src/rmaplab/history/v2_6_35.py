@@ -24,7 +24,6 @@ from rmaplab.machine import (
     atomic_set,
     list_del,
     list_empty,
-    list_for_each_entry,
     rcu_read_lock,
     refcount,
     removed,
@@ -250,7 +249,7 @@ class Commita8bef8ff6ea1(Commit3fe2011ff51e):
         anon_vma = self.page_lock_anon_vma(page)
         if anon_vma is None:
             return ret
-        for avc in list_for_each_entry(anon_vma.head):
+        for avc in self.anon_vma_entries(anon_vma, page):
             vma = avc.vma
             migrating = self.CONFIG_MIGRATION and flags & TTU_MIGRATION
             if migrating and self.is_vma_temporary_stack(vma):

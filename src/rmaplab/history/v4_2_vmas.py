@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v2_6_38_mlock import Commitfed067da46ad
+from rmaplab.history.v3_19 import V4_0
 from rmaplab.kernel.mm_types import VM_LOCKED, VM_SHARED, VM_WRITE
 
 
-class Commit36f881883c57(Commitfed067da46ad):
+class Commit36f881883c57(V4_0):
     """36f881883c57 "mm: fix mprotect() behaviour on VM_LOCKED VMAs".
 
     2015-06-24, v4.2.

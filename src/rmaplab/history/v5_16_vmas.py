@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_13_vmas import Commit1583aa278f5f
+from rmaplab.history.v5_12_vmas import Commit1583aa278f5f
 from rmaplab.kernel.mm_types import EFAULT, EINVAL, PAGE_MASK
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from rmaplab.history.v6_0_vmas import Commitca3d76b0aa80
-from rmaplab.kernel.mm_types import ENOMEM, PAGE_SHIFT, VM_SPECIAL
+from rmaplab.history.v6_0 import V6_0
+from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_SPECIAL
 from rmaplab.machine import Struct, kmem_cache_alloc, kmem_cache_free, rb_erase, value
 
 
@@ -54,7 +54,7 @@ class MapleNode(Struct):
     parent: Any = value(None)
 
 
-class Commit0503ea8f5ba7(Commitca3d76b0aa80):
+class Commit0503ea8f5ba7(V6_0):
     """0503ea8f5ba7 "mm/mmap: remove __vma_adjust()".
 
     2023-01-20, v6.3. With its sisters, which introduce dup_anon_vma(), vma_prepare() and
@@ -166,31 +166,29 @@ class Commit0503ea8f5ba7(Commitca3d76b0aa80):
         """New: without memory for the tree, what is copied stays. See 824135c46b00, v6.6."""
 
     def dup_anon_vma(self, dst: Any, src: Any) -> int:
-        """New: let a VMA that grows over pages of another be found by the reverse map of these.
-
-        Since b800c91a0517 "mm: fix corner case in anon_vma endless growing prevention", v3.19, the
-        pointer comes before the chain.
-        """
-        if src.anon_vma is None or dst.anon_vma is not None:
-            return 0
-        dst.anon_vma = src.anon_vma
-        if self.anon_vma_clone(dst, src):
-            dst.anon_vma = None
-            return -ENOMEM
-        return 0
+        """New: let a VMA that grows over pages of another be found by the reverse map of these."""
+        return int(self.vma_import_anon_vma(dst, src))
 
     def vma_prepare(self, plan: Plan) -> Any:
-        """New: lock the anon_vma of the VMAs whose boundaries move; that, or None."""
+        """New: lock the anon_vma of the VMAs whose boundaries move, and take them out of the trees
+        of the reverse map; that, or None.
+        """
         anon_vma = plan.vma.anon_vma
         if anon_vma is None and plan.adjust is not None:
             anon_vma = plan.adjust.anon_vma
         if anon_vma is not None:
             self.anon_vma_lock(anon_vma)
+            self.anon_vma_interval_tree_pre_update_vma(plan.vma)
+            if plan.adjust is not None:
+                self.anon_vma_interval_tree_pre_update_vma(plan.adjust)
         return anon_vma
 
     def vma_complete(self, mm: Any, plan: Plan, anon_vma: Any) -> None:
-        """New: unlock it, and free the VMAs that another has grown over."""
+        """New: put them back, and free the VMAs that another has grown over."""
         if anon_vma is not None:
+            self.anon_vma_interval_tree_post_update_vma(plan.vma)
+            if plan.adjust is not None:
+                self.anon_vma_interval_tree_post_update_vma(plan.adjust)
             self.anon_vma_unlock(anon_vma)
         for vma in plan.removed:
             if vma.anon_vma is not None:

@@ -16,4 +16,3 @@ class Commit824135c46b00(Commitd8ab9f7b644a):
         """Who got a chain for it gives it back."""
         if not had_anon_vma and plan.dst.anon_vma is not None:
             self.unlink_anon_vmas(plan.dst)
-            plan.dst.anon_vma = None

@@ -97,7 +97,7 @@ class Exec(KernelBase):
             return -EFAULT
         if self.vma_adjust(vma, new_start, old_end, vma.vm_pgoff, None):
             return -ENOMEM  # unreached: growing over no other VMA needs no memory
-        if self.move_page_tables(vma, old_start, vma, new_start, length) != length:
+        if self.move_page_tables(vma, old_start, vma, new_start, length, False) != length:
             return -ENOMEM  # exec fails, and exit_mmap() finds the pages in either place
         free_pgd_range(mm.pgd, max(new_end, old_start), old_end)
         self.vma_adjust(vma, new_start, new_end, vma.vm_pgoff, None)

@@ -104,7 +104,7 @@ class Migrate(KernelBase):
         """Map `new` where an entry waits for `old`."""
         mm = vma.vm_mm
         ptep = pte_offset_map(mm.pgd, addr)
-        if ptep is None or not is_swap_pte(pte_get(ptep)):
+        if ptep is None or self.remove_migration_pte_not_at(ptep):
             return SWAP_AGAIN
         spin_lock(mm.page_table_lock)
         entry = pte_get(ptep)
@@ -115,6 +115,13 @@ class Migrate(KernelBase):
             self.page_add_anon_rmap(new, vma, addr)
         spin_unlock(mm.page_table_lock)
         return SWAP_AGAIN
+
+    # Cut out of remove_migration_pte for 486cf46f3f9b "mm: fix race between mremap and removing
+    # migration entry", v3.1.
+
+    def remove_migration_pte_not_at(self, ptep: PtePointer) -> bool:
+        """Whether a look without the lock of the entries tells that there is nothing to do."""
+        return not is_swap_pte(pte_get(ptep))
 
     def remove_migration_ptes(self, old: Any, new: Any) -> None:
         """Map `new` wherever an entry waits for `old`."""

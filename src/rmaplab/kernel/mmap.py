@@ -127,10 +127,11 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         self._vma_link(mm, vma, prev, rb_link)
         mm.map_count += 1
 
-    def copy_vma(self, vma: Any, addr: int, length: int, pgoff: int) -> tuple[Any, Any]:
+    def copy_vma(self, vma: Any, addr: int, length: int, pgoff: int) -> tuple[Any, Any, bool]:
         """A VMA like another at a new place, for mremap to move entries to, or None without memory.
 
-        Also the source: by merging, it may have become part of the new one.
+        Before it the source: by merging, it may have become part of the new one. After it whether
+        the entries are to be moved under the locks of the reverse map.
         """
         mm = vma.vm_mm
         vma_start = vma.vm_start
@@ -139,19 +140,43 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         _, prev, rb_link = self.find_vma_prepare(mm, addr)
         new_vma = self.copy_vma_merge(vma, prev, addr, addr + length, pgoff)
         if new_vma is not None:
-            inside = new_vma.vm_start <= vma_start < new_vma.vm_end
-            return (new_vma if inside else vma), new_vma
+            if new_vma.vm_start <= vma_start < new_vma.vm_end:
+                vma = new_vma
+            return vma, new_vma, self.copy_vma_merged(vma, new_vma)
         new_vma = self.vm_area_dup(vma)
         if new_vma is None:
-            return vma, None
-        if self.anon_vma_clone(new_vma, vma):
+            return vma, None, False
+        if self.copy_vma_chain(vma, new_vma, addr, length, pgoff):
             kmem_cache_free(self.vm_area_cachep, new_vma)
-            return vma, None
+            return vma, None, False
+        self.vma_link(mm, new_vma, prev, rb_link)
+        return vma, new_vma, False
+
+    # Cut out of copy_vma for 948f017b0993 "mremap: enforce rmap src/dst vma ordering in case of
+    # vma_merge() succeeding in copy_vma()", v3.3.
+
+    def copy_vma_merged(self, vma: Any, new_vma: Any) -> bool:
+        """The new place is part of a VMA that was there; what copy_vma says of locks: no.
+
+        A walk may meet that VMA before the source.
+        """
+        return False
+
+    # Cut out of copy_vma for 523d4e2008fd "mm anon rmap: in mremap, set the new vma's position
+    # before anon_vma_clone()", v3.7.
+
+    def copy_vma_chain(self, vma: Any, new_vma: Any, addr: int, length: int, pgoff: int) -> int:
+        """Let the new VMA be found, and then tell where it is; 0 or -ENOMEM."""
+        if self.anon_vma_clone(new_vma, vma):
+            return -ENOMEM
+        self.copy_vma_place(new_vma, addr, length, pgoff)
+        return 0
+
+    def copy_vma_place(self, new_vma: Any, addr: int, length: int, pgoff: int) -> None:
+        """Tell where the new VMA is."""
         new_vma.vm_start = addr
         new_vma.vm_end = addr + length
         new_vma.vm_pgoff = pgoff
-        self.vma_link(mm, new_vma, prev, rb_link)
-        return vma, new_vma
 
     # Cut out of copy_vma for 61f67c230a5e "mm/vma: fix anon_vma UAF on mremap() faulted, unfaulted
     # merge", v6.19.

@@ -53,7 +53,7 @@ class MmapGrow(KernelBase):
             size = address - vma.vm_start
             error = self.acct_stack_growth(vma, size, (address - vma.vm_end) >> PAGE_SHIFT)
             if not error:
-                vma.vm_end = address
+                self.expand_end(vma, address)
         self.vma_unlock_anon_vma(vma)
         return error
 
@@ -69,10 +69,22 @@ class MmapGrow(KernelBase):
             grow = (vma.vm_start - address) >> PAGE_SHIFT
             error = self.acct_stack_growth(vma, size, grow)
             if not error:
-                vma.vm_start = address
-                vma.vm_pgoff -= grow
+                self.expand_start(vma, address)
         self.vma_unlock_anon_vma(vma)
         return error
+
+    # The lines that move a boundary, cut out for bf181b9f9d8d "mm anon rmap: replace same_anon_vma
+    # linked list with an interval tree.", v3.7.
+
+    def expand_end(self, vma: Any, address: int) -> None:
+        """Let a VMA end at an address."""
+        vma.vm_end = address
+
+    def expand_start(self, vma: Any, address: int) -> None:
+        """Let a VMA begin at an address."""
+        grow = (vma.vm_start - address) >> PAGE_SHIFT
+        vma.vm_start = address
+        vma.vm_pgoff -= grow
 
     def expand_stack(self, vma: Any, address: int) -> int:
         """Stacks grow down on x86."""

@@ -42,8 +42,8 @@ class MmapLocks(KernelBase):
         """Release mmap_sem, held for writing."""
         up_write(mm.mmap_sem)
 
-    # 1c71222e5f23 "mm: replace vma->vm_flags direct modifications with modifier calls", v6.3; cut out
-    # for 5e31275cc997 as well.
+    # 1c71222e5f23 "mm: replace vma->vm_flags direct modifications with modifier calls", v6.3; cut
+    # out for 5e31275cc997 as well.
 
     def vm_flags_reset(self, vma: Any, flags: int) -> None:
         """Give a VMA its new flags."""

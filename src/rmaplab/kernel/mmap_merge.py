@@ -58,13 +58,13 @@ class MmapMerge(KernelBase):
             importer = adjustment.importer
             if importer is not None and self.vma_import_anon_vma(importer, adjustment.exporter):
                 return -ENOMEM
-            anon_vma = self.vma_adjust_lock(vma, insert, importer, start)
+            anon_vma = self.vma_adjust_lock(vma, next, insert, start, adjustment)
             self.vma_adjust_range(vma, next, start, pgoff, adjustment)
             if adjustment.remove_next:
                 self._vma_unlink(mm, next, vma)
             elif insert is not None:
                 self._insert_vm_struct(mm, insert)
-            self.vma_adjust_unlock(anon_vma)
+            self.vma_adjust_unlock(vma, next, adjustment, anon_vma)
             if not adjustment.remove_next:
                 return 0
             self.vma_adjust_remove(mm, vma, next)
@@ -98,14 +98,16 @@ class MmapMerge(KernelBase):
             importer.anon_vma = exporter.anon_vma
         return 0
 
-    def vma_adjust_lock(self, vma: Any, insert: Any, importer: Any, start: int) -> Any:
+    def vma_adjust_lock(
+        self, vma: Any, next: Any, insert: Any, start: int, adjustment: Adjustment
+    ) -> Any:
         """The anon_vma locked while boundaries move: none.
 
         012f18004da3 "mm: always lock the root (oldest) anon_vma", 2.6.36, takes the root's lock.
         """
         return None
 
-    def vma_adjust_unlock(self, anon_vma: Any) -> None:
+    def vma_adjust_unlock(self, vma: Any, next: Any, adjustment: Adjustment, anon_vma: Any) -> None:
         """Undo vma_adjust_lock."""
 
     def vma_adjust_range(

@@ -53,13 +53,18 @@ class Mremap(KernelBase):
 
     # Page tables
 
-    def move_ptes(self, vma: Any, old_addr: int, old_end: int, new_addr: int) -> None:
+    # need_rmap_locks is of 38a76013ad80 "mm: avoid taking rmap locks in move_ptes()", v3.7, and
+    # take_rmap_locks of 1d069b7dd56d, v4.8. No release before 108d6642ad81, v3.7, asks for either.
+
+    def move_ptes(
+        self, vma: Any, old_addr: int, old_end: int, new_addr: int, need_rmap_locks: bool
+    ) -> None:
         """Move the entries of a range to tables that are there, under the lock of the entries.
 
-        No anon_vma is locked: a walk may look for an entry where it was after it has gone, and
-        where it will be before it is there. One lock guards all entries here, so it is taken once.
+        One lock guards all entries here, so it is taken once.
         """
         mm = vma.vm_mm
+        self.take_rmap_locks(vma, need_rmap_locks)
         addresses = pgd_addresses(mm.pgd, old_addr, old_end)
         spin_lock(mm.page_table_lock)
         for address in addresses:
@@ -69,6 +74,17 @@ class Mremap(KernelBase):
                 continue
             set_pte_at(new_pte, ptep_get_and_clear(old_pte))
         spin_unlock(mm.page_table_lock)
+        self.drop_rmap_locks(vma, need_rmap_locks)
+
+    def take_rmap_locks(self, vma: Any, need_rmap_locks: bool) -> None:
+        """Lock no anon_vma while entries move.
+
+        A walk may look for an entry where it was after it has gone, and where it will be before it
+        is there.
+        """
+
+    def drop_rmap_locks(self, vma: Any, need_rmap_locks: bool) -> None:
+        """Undo take_rmap_locks."""
 
     def alloc_new_ptes(self, mm: Any, old_addr: int, old_end: int, new_addr: int) -> int | None:
         """Where there are old tables, have new ones: None, or the address that could get none.
@@ -81,8 +97,9 @@ class Mremap(KernelBase):
         return None
 
     def move_page_tables(
-        self, vma: Any, old_addr: int, new_vma: Any, new_addr: int, length: int
-    ) -> int:
+        self, vma: Any, old_addr: int, new_vma: Any, new_addr: int, length: int,
+        need_rmap_locks: bool,
+    ) -> int:  # fmt: skip
         """Move the entries of a range, from its beginning; how many bytes of it were done."""
         mm = vma.vm_mm
         start, old_end = old_addr, old_addr + length
@@ -93,7 +110,7 @@ class Mremap(KernelBase):
             if failed is not None:
                 extent = failed - old_addr
             if extent and pgd_addresses(mm.pgd, old_addr, old_addr + extent):
-                self.move_ptes(vma, old_addr, old_addr + extent, new_addr)
+                self.move_ptes(vma, old_addr, old_addr + extent, new_addr, need_rmap_locks)
             old_addr += extent
             new_addr += extent
             if failed is not None:
@@ -122,14 +139,14 @@ class Mremap(KernelBase):
             return int(err)
         new_pgoff = vma.vm_pgoff + ((old_addr - vma.vm_start) >> PAGE_SHIFT)
         keep_source = bool(flags & MREMAP_DONTUNMAP)
-        vma, new_vma = self.copy_vma(vma, new_addr, new_len, new_pgoff)
+        vma, new_vma, locks = self.copy_vma(vma, new_addr, new_len, new_pgoff)
         if new_vma is None:
             return -ENOMEM
         ret, grown = new_addr, (new_addr + old_len, new_addr + new_len)
-        moved_len = self.move_page_tables(vma, old_addr, new_vma, new_addr, old_len)
+        moved_len = self.move_page_tables(vma, old_addr, new_vma, new_addr, old_len, locks)
         if moved_len < old_len:
             # The entries go back, for which the tables are still there; the new range goes away.
-            self.move_page_tables(new_vma, new_addr, vma, old_addr, moved_len)
+            self.move_page_tables_back(new_vma, new_addr, vma, old_addr, moved_len)
             vma, old_addr, old_len, ret = new_vma, new_addr, new_len, -ENOMEM
             keep_source = False
         self.move_vma_end(vma, vm_flags, old_addr, old_len, keep_source)
@@ -147,6 +164,15 @@ class Mremap(KernelBase):
     ) -> None:
         """What becomes of the range that is empty now."""
         self.unmap_moved(vma, vm_flags, addr, length)
+
+    # A line of move_vma, cut out for 948f017b0993 "mremap: enforce rmap src/dst vma ordering in
+    # case of vma_merge() succeeding in copy_vma()", v3.3.
+
+    def move_page_tables_back(
+        self, new_vma: Any, new_addr: int, vma: Any, old_addr: int, moved_len: int
+    ) -> None:
+        """Move what was moved back to where it was."""
+        self.move_page_tables(new_vma, new_addr, vma, old_addr, moved_len, need_rmap_locks=True)
 
     # Cut out of move_vma for length.
 

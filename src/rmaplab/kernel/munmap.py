@@ -15,6 +15,7 @@ from rmaplab.kernel.mm_types import (
     VM_LOCKED,
 )
 from rmaplab.machine import (
+    BUG_ON,
     INIT_LIST_HEAD,
     down_write,
     kmem_cache_alloc,
@@ -64,7 +65,7 @@ class Munmap(KernelBase):
             new.vm_pgoff += (addr - vma.vm_start) >> PAGE_SHIFT
         if self.anon_vma_clone(new, vma):
             kmem_cache_free(self.vm_area_cachep, new)
-            return -ENOMEM
+            return self.split_vma_clone_error()
         if new_below:
             pgoff = vma.vm_pgoff + ((addr - new.vm_start) >> PAGE_SHIFT)
             err: int = self.vma_adjust(vma, addr, vma.vm_end, pgoff, new)
@@ -73,6 +74,12 @@ class Munmap(KernelBase):
         if err:
             self.split_vma_undo(new)
         return err
+
+    # Cut out for ef0855d334e1 "mm: mempolicy: turn vma_set_policy() into vma_dup_policy()", v3.12.
+
+    def split_vma_clone_error(self) -> int:
+        """What __split_vma returns if the chain could not be copied."""
+        return -ENOMEM
 
     # The end of __split_vma, cut out for 2aeadc30de45 "mmap: call unlink_anon_vmas() in
     # __split_vma() in case of error", v2.6.36.
@@ -134,13 +141,15 @@ class Munmap(KernelBase):
             vma = vma.vm_next
 
     def detach_vmas_to_be_unmapped(self, mm: Any, vma: Any, prev: Any, end: int) -> None:
-        """Make the VMAs that begin before `end` a list of their own."""
-        tail_vma = vma
-        while vma is not None and vma.vm_start < end:
+        """Make a VMA, and those after it that begin before `end`, a list of their own."""
+        BUG_ON(vma is None, "NULL pointer dereference: there is no VMA to unmap")
+        while True:
             rb_erase(mm.mm_rb, vma)
             mm.map_count -= 1
             tail_vma = vma
             vma = vma.vm_next
+            if vma is None or vma.vm_start >= end:
+                break
         if prev is None:
             mm.mmap = vma
         else:

@@ -46,6 +46,16 @@ def mutex_lock(lock: Mutex) -> None:
     lock.acquire()
 
 
+def mutex_trylock(lock: Mutex) -> bool:
+    """Take a mutex if it is free."""
+    return lock.try_acquire()
+
+
+def mutex_is_locked(lock: Mutex) -> bool:
+    """Whether anybody holds a mutex."""
+    return lock.is_locked()
+
+
 def mutex_unlock(lock: Mutex) -> None:
     """Release a mutex."""
     lock.release()
@@ -71,6 +81,16 @@ def down_write(sem: RwSem) -> None:
     """Take a semaphore alone; may sleep."""
     might_sleep("down_write")
     sem.acquire_write()
+
+
+def down_write_trylock(sem: RwSem) -> bool:
+    """Take a semaphore alone if nobody holds it."""
+    return sem.try_acquire_write()
+
+
+def rwsem_is_locked(sem: RwSem) -> bool:
+    """Whether anybody holds a semaphore, shared or alone."""
+    return sem.is_locked()
 
 
 def up_write(sem: RwSem) -> None:
@@ -129,6 +149,15 @@ def rcu_read_unlock() -> None:
     context.rcu -= 1
     if not context.rcu:
         context.machine.rcu_read_unlock(context)
+
+
+def rcu_pointer_handoff(item: Any) -> Any:
+    """The owner, by now, of the memory that a pointer found under RCU leads to.
+
+    In C it is the same pointer; here a pointer is to one life of an object. So this is for who has
+    found that there is an owner, and made sure that he stays.
+    """
+    return RUNNING.context.machine.present(item)
 
 
 def READ_ONCE(item: Any, field: str) -> Any:
@@ -279,6 +308,11 @@ def rb_root(tree: Tree) -> RbLink:
     return tree.root()
 
 
+def RB_EMPTY_ROOT(tree: Tree) -> bool:
+    """Whether a tree has no item."""
+    return tree.is_empty()
+
+
 def rb_insert(tree: Tree, item: Any, link: RbLink) -> None:
     """rb_link_node and rb_insert_color: put an item at the empty place a descent reached."""
     tree.insert(item, link)
@@ -352,6 +386,15 @@ def kmem_cache_alloc(cache: KmemCache) -> Any:
     """An object; None when the allocation is made to fail. May sleep."""
     might_sleep("kmem_cache_alloc")
     return cache.alloc()
+
+
+def kmem_cache_alloc_nowait(cache: KmemCache) -> Any:
+    """An object, without sleeping (GFP_NOWAIT).
+
+    None when the next allocation is made to fail; that one is still to come, so that the caller
+    who then asks again, and may sleep, has no memory either.
+    """
+    return None if RUNNING.context.will_fail() else cache.alloc()
 
 
 def kmem_cache_take(cache: KmemCache, index: int) -> Any:

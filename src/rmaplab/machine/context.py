@@ -30,6 +30,10 @@ class Context:
         self.allocations += 1
         return self.allocations == self.fail_at
 
+    def will_fail(self) -> bool:
+        """Whether the next allocation is the one to fail."""
+        return self.allocations + 1 == self.fail_at
+
     def let_go(self, lock: Any) -> None:
         """Forget a lock, as a rule the one that was taken last."""
         held = self.held

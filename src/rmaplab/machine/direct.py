@@ -237,6 +237,10 @@ class DirectMachine(Machine):
     def rcu_read_unlock(self, context: Context) -> None:
         """Nothing to do: nobody else runs."""
 
+    def present(self, item: Any) -> Any:
+        """Itself: nobody else can have freed it."""
+        return item
+
     def name_of(self, item: Any) -> str:
         """`anon_vma#1`, numbered by allocation."""
         return f"{item.label}#{item.serial}" if item.serial else str(item.label)

@@ -139,6 +139,10 @@ class DirectTree(Tree):
         """All items in order."""
         return tuple(self._items)
 
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        return not self._items
+
 
 class DirectPte(PtePointer):
     """An entry of a hashed page table: the pointer to it is the entry's own place."""

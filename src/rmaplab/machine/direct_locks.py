@@ -142,6 +142,14 @@ class DirectRwSem(_Part, RwSem):
         self._apply(rules.write_acquire(self.state, context.cpu))
         context.held.append(self)
 
+    def try_acquire_write(self) -> bool:
+        """Take it alone if nobody holds it."""
+        context = RUNNING.context
+        taken: bool = self._apply(rules.write_try(self.state, context.cpu))
+        if taken:
+            context.held.append(self)
+        return taken
+
     def release_write(self) -> None:
         """Release it."""
         context = RUNNING.context

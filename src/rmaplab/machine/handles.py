@@ -68,6 +68,10 @@ class RwSem:
         """down_write."""
         raise NotImplementedError
 
+    def try_acquire_write(self) -> bool:
+        """down_write_trylock."""
+        raise NotImplementedError
+
     def release_write(self) -> None:
         """up_write."""
         raise NotImplementedError
@@ -219,6 +223,10 @@ class Tree:
 
     def items(self) -> tuple[Any, ...]:
         """All items in order."""
+        raise NotImplementedError
+
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
         raise NotImplementedError
 
 

@@ -94,6 +94,10 @@ class Machine(abc.ABC):
         """Leave it."""
 
     @abc.abstractmethod
+    def present(self, item: Any) -> Any:
+        """The object that now lives where this one lived; itself if that is no other."""
+
+    @abc.abstractmethod
     def name_of(self, item: Any) -> str:
         """What reports call an object: `anon_vma#1`."""
 

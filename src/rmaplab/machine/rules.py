@@ -106,6 +106,14 @@ def write_acquire(value: tuple[int | None, tuple[int, ...]], cpu: int) -> Any:
     return ((cpu, ()), None) if writer is None and not readers else BLOCKED
 
 
+def write_try(value: tuple[int | None, tuple[int, ...]], cpu: int) -> Any:
+    """down_write_trylock."""
+    writer, readers = value
+    if writer is not None or readers:
+        return value, False
+    return (cpu, ()), True
+
+
 def write_release(value: tuple[int | None, tuple[int, ...]], cpu: int) -> Any:
     """up_write."""
     writer, readers = value

@@ -184,6 +184,17 @@ class TracedMachine(Machine):
         cell = self.readers[context.cpu]
         self.perform(self.action("rcu_read_unlock", None, "", (cell,), _leave, written=(False,)))
 
+    def present(self, item: Any) -> Any:
+        """One action, which looks at the object's life only."""
+        life = item.slot.life
+        if self.quiet:
+            return item.slot.cache.at(item.slot.index)
+        key = (item.generation,)
+        generation = self.perform(
+            self.action("rcu_pointer_handoff", item, "", (life,), _present, key, written=(False,))
+        )
+        return item.slot.cache.pointer(item.slot, generation)
+
     def name_of(self, item: Any) -> str:
         """`anon_vma#1`; its second life is `anon_vma#1.2`."""
         return str(item.name())
@@ -191,6 +202,10 @@ class TracedMachine(Machine):
     def least(self, declared: int | None) -> int | None:
         """The smallest legal count, or None where a run passes over underflows."""
         return None if "refcount-underflow" in self.allow else declared
+
+
+def _present(life: int) -> Any:
+    return (life,), abs(life)
 
 
 def _leave(_: Any) -> Any:

@@ -155,6 +155,16 @@ class TracedTree(Part, Tree):
             return tuple(self.value())
         return tuple(self.act("rb_root", tell, write=False))
 
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        if self.machine.quiet:
+            return not self.value()
+        return bool(self.act("RB_EMPTY_ROOT", _tree_is_empty, write=False))
+
+
+def _tree_is_empty(items: Any) -> Any:
+    return items, not items
+
 
 def _tree_insert(items: Any, item: Any, place: int) -> Any:
     return (*items[:place], item, *items[place:]), None

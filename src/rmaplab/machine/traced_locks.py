@@ -89,18 +89,25 @@ def is_exclusive(lock: object) -> bool:
 
 
 class TracedRwSem(Part, RwSem):
-    """A semaphore."""
+    """A semaphore; RCU readers may take that of a freed object."""
 
     __slots__ = ()
 
     def _take(self, name: str, rule: Any) -> None:
         context = RUNNING.context
-        self.act(name, rule, context.cpu, waits=True)
+        self.act(name, rule, context.cpu, gentle=True, waits=True)
         context.held.append(self)
+
+    def _try(self, name: str, rule: Any) -> bool:
+        context = RUNNING.context
+        taken: bool = self.act(name, rule, context.cpu, gentle=True)
+        if taken:
+            context.held.append(self)
+        return taken
 
     def _give(self, name: str, rule: Any) -> None:
         context = RUNNING.context
-        self.act(name, rule, context.cpu)
+        self.act(name, rule, context.cpu, gentle=True)
         let_go(context.held, self)
 
     def acquire_read(self) -> None:
@@ -109,11 +116,7 @@ class TracedRwSem(Part, RwSem):
 
     def try_acquire_read(self) -> bool:
         """Take it shared if no writer holds it."""
-        context = RUNNING.context
-        taken: bool = self.act("down_read_trylock", rules.read_try, context.cpu)
-        if taken:
-            context.held.append(self)
-        return taken
+        return self._try("down_read_trylock", rules.read_try)
 
     def release_read(self) -> None:
         """Release it shared."""
@@ -122,6 +125,10 @@ class TracedRwSem(Part, RwSem):
     def acquire_write(self) -> None:
         """Take it alone."""
         self._take("down_write", rules.write_acquire)
+
+    def try_acquire_write(self) -> bool:
+        """Take it alone if nobody holds it."""
+        return self._try("down_write_trylock", rules.write_try)
 
     def release_write(self) -> None:
         """Release it."""

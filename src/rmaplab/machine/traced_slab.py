@@ -161,7 +161,8 @@ class TracedCache(KmemCache):
             slot = self._slots[index] = Slot(self, index, serial, life)
         return slot
 
-    def _pointer(self, slot: Slot, generation: int) -> Any:
+    def pointer(self, slot: Slot, generation: int) -> Any:
+        """The pointer to one life of what lives in a slot."""
         ref = slot.refs.get(generation)
         if ref is None:
             ref = slot.refs[generation] = self._ref(slot, generation)
@@ -182,7 +183,7 @@ class TracedCache(KmemCache):
         if slot.life is not None:
             begin = machine.action("alloc", None, self.name, (slot.life,), _begin, (index,))
             generation = machine.perform(begin)
-        item = self._pointer(slot, generation)
+        item = self.pointer(slot, generation)
         if fresh and self.ctor is not None:
             self.ctor(item)
         return item
@@ -265,7 +266,7 @@ class TracedCache(KmemCache):
     def at(self, index: int) -> Any:
         """The object of that number, in its present life."""
         slot = self._slot(index)
-        return self._pointer(slot, abs(slot.life.current) if slot.life is not None else 1)
+        return self.pointer(slot, abs(slot.life.current) if slot.life is not None else 1)
 
     def live(self) -> tuple[Any, ...]:
         """The objects allocated now."""
@@ -279,7 +280,7 @@ class TracedCache(KmemCache):
             return tuple(self.at(index) for index in sorted(made - free))
         slots = (slot for slot in self._slots.values() if slot.life is not None)
         return tuple(
-            self._pointer(s, s.life.current) for s in slots if s.life and s.life.current > 0
+            self.pointer(s, s.life.current) for s in slots if s.life and s.life.current > 0
         )
 
 

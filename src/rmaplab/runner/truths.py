@@ -8,7 +8,7 @@ no more objects than the litmus allows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -111,7 +111,7 @@ def walk(system: System, page: Any) -> Iterator[tuple[Any, int]]:
     if tags & PAGE_MAPPING_KSM:
         yield from _walk_ksm(system, page, target)
         return
-    for avc in list_for_each_entry(target.head):
+    for avc in entries_of_anon_vma(target):
         vma = avc.vma
         address = vma.vm_start + ((page.index - vma.vm_pgoff) << PAGE_SHIFT)
         if vma.vm_start <= address < vma.vm_end and _maps(system, vma.vm_mm, address, page):
@@ -123,13 +123,19 @@ def _walk_ksm(system: System, page: Any, stable_node: Any) -> Iterator[tuple[Any
     seen: set[tuple[Any, int]] = set()
     for item in list_for_each_entry(stable_node.hlist):
         address = item.address & ~0xFFF
-        for avc in list_for_each_entry(item.anon_vma.head):
+        for avc in entries_of_anon_vma(item.anon_vma):
             vma = avc.vma
             place = (vma.vm_mm, address)
             inside = vma.vm_start <= address < vma.vm_end
             if inside and place not in seen and _maps(system, *place, page):
                 seen.add(place)
                 yield place
+
+
+def entries_of_anon_vma(anon_vma: Any) -> Iterable[Any]:
+    """The chain entries of an anon_vma, on its list or (since bf181b9f9d8d, v3.7) in its tree."""
+    listed = "head" in anon_vma.fields
+    return list_for_each_entry(anon_vma.head) if listed else rb_items(anon_vma.rb_root)
 
 
 def _maps(system: System, mm: Any, address: int, page: Any) -> bool:

@@ -190,9 +190,9 @@ def test_page_tables_move_in_parts(lab: Any) -> None:
     to = first + 2 * PMD_SIZE // PAGE_SIZE - 20
     parts = []
     move_ptes = lab.kernel.move_ptes
-    lab.kernel.move_ptes = lambda vma, old, end, new: (
+    lab.kernel.move_ptes = lambda vma, old, end, new, locks: (
         parts.append((end - old) // PAGE_SIZE),
-        move_ptes(vma, old, end, new),
+        move_ptes(vma, old, end, new, locks),
     )
 
     assert mremap(lab, mm, first, count, count, to) == 0

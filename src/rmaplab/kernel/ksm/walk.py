@@ -22,6 +22,16 @@ class KsmWalks(KsmState):
         VM_BUG_ON(not self.PageKsm(page), "not a KSM page")
         VM_BUG_ON(not self.PageLocked(page), "the KSM page is not locked")
 
+    # Cut out for b6b19f25f6fd "ksm: make rmap walks more scalable", v3.8.
+
+    def ksm_walk_lock(self, anon_vma: Any) -> None:
+        """Lock the anon_vma of an rmap_item for a walk."""
+        self.anon_vma_lock(anon_vma)
+
+    def ksm_walk_unlock(self, anon_vma: Any) -> None:
+        """Unlock it."""
+        self.anon_vma_unlock(anon_vma)
+
     def page_referenced_ksm(self, page: Any) -> int:
         """How many entries of a KSM page were used lately."""
         if not self.CONFIG_KSM:
@@ -47,8 +57,8 @@ class KsmWalks(KsmState):
     ) -> tuple[int, int]:
         anon_vma = rmap_item.anon_vma
         referenced = 0
-        self.anon_vma_lock(anon_vma)
-        for vmac in list_for_each_entry(anon_vma.head):
+        self.ksm_walk_lock(anon_vma)
+        for vmac in self.anon_vma_entries(anon_vma):
             vma = vmac.vma
             address = rmap_item.address & PAGE_MASK
             if address < vma.vm_start or address >= vma.vm_end:
@@ -59,7 +69,7 @@ class KsmWalks(KsmState):
             referenced += seen
             if not search_new_forks or not mapcount:
                 break
-        self.anon_vma_unlock(anon_vma)
+        self.ksm_walk_unlock(anon_vma)
         return referenced, mapcount
 
     def try_to_unmap_ksm(self, page: Any, flags: int) -> int:
@@ -83,8 +93,8 @@ class KsmWalks(KsmState):
     ) -> tuple[int, bool]:
         anon_vma = rmap_item.anon_vma
         done = False
-        self.anon_vma_lock(anon_vma)
-        for vmac in list_for_each_entry(anon_vma.head):
+        self.ksm_walk_lock(anon_vma)
+        for vmac in self.anon_vma_entries(anon_vma):
             vma = vmac.vma
             address = rmap_item.address & PAGE_MASK
             if address < vma.vm_start or address >= vma.vm_end:
@@ -95,7 +105,7 @@ class KsmWalks(KsmState):
             if ret != SWAP_AGAIN or not self.page_mapped(page):
                 done = True
                 break
-        self.anon_vma_unlock(anon_vma)
+        self.ksm_walk_unlock(anon_vma)
         return ret, done
 
     def rmap_walk_ksm(self, page: Any, rmap_one: RmapOne, arg: Any) -> int:
@@ -124,8 +134,8 @@ class KsmWalks(KsmState):
     ) -> int:
         anon_vma = rmap_item.anon_vma
         ret = SWAP_AGAIN
-        self.anon_vma_lock(anon_vma)
-        for vmac in list_for_each_entry(anon_vma.head):
+        self.ksm_walk_lock(anon_vma)
+        for vmac in self.anon_vma_entries(anon_vma):
             vma = vmac.vma
             address = rmap_item.address & PAGE_MASK
             if address < vma.vm_start or address >= vma.vm_end:
@@ -135,7 +145,7 @@ class KsmWalks(KsmState):
             ret = rmap_one(page, vma, address, arg)
             if ret != SWAP_AGAIN:
                 break
-        self.anon_vma_unlock(anon_vma)
+        self.ksm_walk_unlock(anon_vma)
         return ret
 
     def ksm_migrate_page(self, newpage: Any, oldpage: Any) -> None:

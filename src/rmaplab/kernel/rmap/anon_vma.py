@@ -100,6 +100,17 @@ class AnonVmas(KernelBase):
         """Unlock it."""
         spin_unlock(self.anon_vma_lock_of(anon_vma))
 
+    # Cut out for 4fc3f1d66b1e "mm/rmap, migration: Make rmap_walk_anon() and try_to_unmap_anon()
+    # more scalable", v3.8.
+
+    def anon_vma_lock_read(self, anon_vma: Any) -> None:
+        """Lock an anon_vma for a walk: as for anything else."""
+        self.anon_vma_lock(anon_vma)
+
+    def anon_vma_unlock_read(self, anon_vma: Any) -> None:
+        """Unlock it."""
+        self.anon_vma_unlock(anon_vma)
+
     def vma_lock_anon_vma(self, vma: Any) -> None:
         """Lock the anon_vma of a VMA, if it has one."""
         anon_vma = vma.anon_vma
@@ -132,16 +143,20 @@ class AnonVmas(KernelBase):
                 return -ENOMEM
         if not self.anon_vma_attach(vma, avc, anon_vma):
             if allocated is not None:
-                self.anon_vma_free(allocated)
+                self.anon_vma_unused(allocated)
             self.anon_vma_chain_free(avc)
         return 0
 
-    # The three functions below are pieces of anon_vma_prepare, cut out because later commits
+    # The four functions below are pieces of anon_vma_prepare, cut out because later commits
     # change them one by one.
 
     def anon_vma_alloc_root(self) -> Any:
         """The new anon_vma of a VMA that can share none."""
         return self.anon_vma_alloc()
+
+    def anon_vma_unused(self, anon_vma: Any) -> None:
+        """Give a new anon_vma back that no VMA came to; anon_vma_fork does so too."""
+        self.anon_vma_free(anon_vma)
 
     def anon_vma_attach(self, vma: Any, avc: Any, anon_vma: Any) -> bool:
         """Link a VMA to its first anon_vma, unless another thread has done so meanwhile."""
@@ -188,17 +203,28 @@ class AnonVmas(KernelBase):
             return 0
         if self.anon_vma_clone(vma, pvma):
             return -ENOMEM
-        anon_vma = self.anon_vma_alloc()
+        return self.anon_vma_fork_own(vma, pvma)
+
+    # The rest of anon_vma_fork, cut out for 7a3ef208e662 "mm: prevent endless growth of anon_vma
+    # hierarchy", v3.19, which does not always come to it.
+
+    def anon_vma_fork_own(self, vma: Any, pvma: Any) -> int:
+        """Link a child's VMA to a new anon_vma; 0, or -ENOMEM and it is linked to none."""
+        anon_vma = self.anon_vma_alloc_own()
         if anon_vma is None:
             self.unlink_anon_vmas(vma)
             return -ENOMEM
         avc = self.anon_vma_chain_alloc()
         if avc is None:
-            self.anon_vma_free(anon_vma)
+            self.anon_vma_unused(anon_vma)
             self.unlink_anon_vmas(vma)
             return -ENOMEM
         self.anon_vma_fork_link(vma, pvma, avc, anon_vma)
         return 0
+
+    def anon_vma_alloc_own(self) -> Any:
+        """The new anon_vma of a child's VMA."""
+        return self.anon_vma_alloc()
 
     # The end of anon_vma_fork, cut out because later commits change it and nothing before it.
 

@@ -5,7 +5,7 @@ Left out: swap tokens, memory cgroups, poisoned pages, and file pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rmaplab.kernel.mm_types import EFAULT, VM_LOCKED, VM_SEQ_READ
@@ -49,6 +49,13 @@ def ptep_clear_flush_young(pte: PtePointer) -> bool:
 class Walks(PageRmap):
     """The functions that visit every page table entry which maps a page."""
 
+    # The loop over same_anon_vma, cut out for bf181b9f9d8d "mm anon rmap: replace same_anon_vma
+    # linked list with an interval tree.", v3.7.
+
+    def anon_vma_entries(self, anon_vma: Any, page: Any = None) -> Iterator[Any]:
+        """The entries of the VMAs where a page may be: all of the anon_vma, in the list's order."""
+        return list_for_each_entry(anon_vma.head)
+
     # The kernel also collects the flags of the VMAs in which the page was used, for vmscan: it asks
     # only for VM_LOCKED. What it does through a pointer to `mapcount` is a second result.
 
@@ -75,7 +82,7 @@ class Walks(PageRmap):
             return 0
         referenced = 0
         mapcount = self.page_mapcount(page)
-        for avc in list_for_each_entry(anon_vma.head):
+        for avc in self.anon_vma_entries(anon_vma, page):
             vma = avc.vma
             address = self.vma_address(page, vma)
             if address == -EFAULT:
@@ -162,7 +169,7 @@ class Walks(PageRmap):
         anon_vma = self.page_lock_anon_vma(page)
         if anon_vma is None:
             return ret
-        for avc in list_for_each_entry(anon_vma.head):
+        for avc in self.anon_vma_entries(anon_vma, page):
             vma = avc.vma
             address = self.vma_address(page, vma)
             if address == -EFAULT:
@@ -211,8 +218,8 @@ class Walks(PageRmap):
         anon_vma = self.page_anon_vma(page)
         if anon_vma is None:
             return ret
-        self.anon_vma_lock(anon_vma)
-        for avc in list_for_each_entry(anon_vma.head):
+        self.anon_vma_lock_read(anon_vma)
+        for avc in self.anon_vma_entries(anon_vma, page):
             vma = avc.vma
             address = self.vma_address(page, vma)
             if address == -EFAULT:
@@ -220,7 +227,7 @@ class Walks(PageRmap):
             ret = rmap_one(page, vma, address, arg)
             if ret != SWAP_AGAIN:
                 break
-        self.anon_vma_unlock(anon_vma)
+        self.anon_vma_unlock_read(anon_vma)
         return ret
 
     def rmap_walk(self, page: Any, rmap_one: RmapOne, arg: Any) -> int:

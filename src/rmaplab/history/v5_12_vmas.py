@@ -1,16 +1,16 @@
-"""v5.13, VMAs: a mapping that mremap emptied forgets its anon_vmas."""
+"""v5.12, VMAs: a mapping that mremap emptied forgets its anon_vmas."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_7_vmas import Commite346b3813067
+from rmaplab.history.v5_12 import Commitee8ab1903e3d
 
 
-class Commit1583aa278f5f(Commite346b3813067):
+class Commit1583aa278f5f(Commitee8ab1903e3d):
     """1583aa278f5f "mm: mremap: unlink anon_vmas when mremap with MREMAP_DONTUNMAP success".
 
-    2021-04-30, v5.13.
+    2021-02-24, v5.12.
     """
 
     def move_vma_end(
@@ -20,4 +20,3 @@ class Commit1583aa278f5f(Commite346b3813067):
         super().move_vma_end(vma, vm_flags, addr, length, keep_source)
         if keep_source and vma.vm_start == addr and vma.vm_end == addr + length:
             self.unlink_anon_vmas(vma)
-            vma.anon_vma = None
