@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.root_lock import AnonVmaWithRoot
-from rmaplab.history.v2_6_38 import V2_6_38
+from rmaplab.history.v2_6_38_mlock import Commitfed067da46ad
 from rmaplab.machine import (
     BUG_ON,
     INIT_LIST_HEAD,
@@ -34,7 +34,7 @@ class AnonVmaCounted(AnonVmaWithRoot):
     refcount: Atomic = refcount()
 
 
-class Commit83813267c699(V2_6_38):
+class Commit83813267c699(Commitfed067da46ad):
     """83813267c699 "mm: move anon_vma ref out from under CONFIG_foo".
 
     2011-03-22, v2.6.39. Every kernel counts, not only one with KSM or migration.

@@ -1,4 +1,4 @@
-"""From v4.0 to v6.0: what is left of letting VMAs go, and CVE-2022-42703.
+"""v6.0: CVE-2022-42703.
 
 Left out: 4e4a9eb92133 "mm/rmap.c: reuse mergeable anon_vma as parent when fork", v5.5, which was
 reverted before v5.10: in between a child's VMA got its parent's own anon_vma where that is also the
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v3_19 import V4_0, AnonVmaWithDegree
+from rmaplab.history.v3_19 import AnonVmaWithDegree
+from rmaplab.history.v6_0_vmas import Commitca3d76b0aa80
 from rmaplab.machine import Struct, removed, value
 
 
@@ -22,33 +23,7 @@ class AnonVmaWithTwoCounts(AnonVmaWithDegree):
     num_active_vmas: int = value(0)
 
 
-class Commite4c5800a3991(V4_0):
-    """e4c5800a3991 "mm/rmap: replace BUG_ON(anon_vma->degree) with VM_WARN_ON".
-
-    2019-03-05, v5.1.
-    """
-
-    def put_empty_anon_vma(self, anon_vma: Any) -> None:
-        """What still counts is worth a warning, which a run here does not have."""
-        self.put_anon_vma(anon_vma)
-
-
-class Commitee8ab1903e3d(Commite4c5800a3991):
-    """ee8ab1903e3d "mm: rmap: explicitly reset vma->anon_vma in unlink_anon_vmas()".
-
-    2021-02-24, v5.12. The VMA may be needed still, and fault again.
-    """
-
-    def vma_is_unlinked(self, vma: Any) -> None:
-        """It has no anon_vma then."""
-        super().vma_is_unlinked(vma)
-        vma.anon_vma = None
-
-
-V5_19 = Commitee8ab1903e3d
-
-
-class Commit2555283eb40d(Commitee8ab1903e3d):
+class Commit2555283eb40d(Commitca3d76b0aa80):
     """2555283eb40d "mm/rmap: Fix anon_vma->degree ambiguity leading to double-reuse".
 
     2022-08-31, v6.0. CVE-2022-42703: of an anon_vma that two forks used, one VMA may be merged into

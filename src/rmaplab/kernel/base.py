@@ -21,6 +21,8 @@ class KernelBase:
     Page: ClassVar[type[Struct]] = mm_types.Page
     VmAreaStruct: ClassVar[type[Struct]] = mm_types.VmAreaStruct
     MmStruct: ClassVar[type[Struct]] = mm_types.MmStruct
+    #: Of the cache of VMAs.
+    vm_area_flags: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -38,7 +40,9 @@ class KernelBase:
     def boot(self) -> None:
         """Create the caches and global variables; each part extends this."""
         self.page_cachep: KmemCache = self.machine.kmem_cache_create("page", self.Page, SLAB_STATIC)
-        self.vm_area_cachep = self.machine.kmem_cache_create("vm_area_struct", self.VmAreaStruct)
+        self.vm_area_cachep = self.machine.kmem_cache_create(
+            "vm_area_struct", self.VmAreaStruct, self.vm_area_flags
+        )
         self.mm_cachep = self.machine.kmem_cache_create("mm_struct", self.MmStruct)
 
     if TYPE_CHECKING:  # parts call each other across modules, as C does

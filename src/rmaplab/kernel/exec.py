@@ -28,7 +28,6 @@ from rmaplab.machine import (
     free_pgd_range,
     kmem_cache_alloc,
     kmem_cache_free,
-    up_write,
 )
 
 STACK_TOP_MAX = TASK_SIZE
@@ -71,7 +70,7 @@ class Exec(KernelBase):
         vma.vm_flags = VM_STACK_FLAGS | self.stack_setup_flags()
         INIT_LIST_HEAD(vma.anon_vma_chain)
         err: int = self.insert_vm_struct(mm, vma)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         if err:
             kmem_cache_free(self.vm_area_cachep, vma)
             return err
@@ -119,7 +118,7 @@ class Exec(KernelBase):
             self.stack_is_set_up(vma)
             size = min(vma.vm_end - vma.vm_start + STACK_EXPAND, self.rlimit_stack & PAGE_MASK)
             ret = -EFAULT if self.expand_stack(vma, vma.vm_end - size) else 0
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return int(ret)
 
     # Cut out of setup_arg_pages for a8bef8ff6ea1.

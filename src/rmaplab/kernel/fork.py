@@ -16,7 +16,6 @@ from rmaplab.machine import (
     might_sleep,
     rb_reset,
     rb_root,
-    up_write,
 )
 
 
@@ -57,8 +56,8 @@ class Fork(KernelBase):
         retval: int = self.ksm_fork(mm, oldmm)
         if not retval:
             retval = self.dup_mmap_vmas(mm, oldmm)
-        up_write(mm.mmap_sem)
-        up_write(oldmm.mmap_sem)
+        self.mmap_write_unlock(mm)
+        self.mmap_write_unlock(oldmm)
         return retval
 
     def dup_mmap_vmas(self, mm: Any, oldmm: Any) -> int:

@@ -20,7 +20,7 @@ from rmaplab.kernel.mm_types import (
     VM_SEQ_READ,
 )
 from rmaplab.kernel.munmap import PAGE_ALIGN
-from rmaplab.machine import down_read, down_write, up_read, up_write
+from rmaplab.machine import down_read, down_write, up_read
 
 MADV_NORMAL = 0
 MADV_RANDOM = 1
@@ -84,7 +84,7 @@ class Madvise(KernelBase):
             error = self.split_to_range(mm, vma, start, end)
             if error:
                 return error, vma
-        vma.vm_flags = new_flags
+        self.vm_flags_reset(vma, new_flags)
         return 0, vma
 
     def madvise_dontneed(self, vma: Any, start: int, end: int) -> int:
@@ -109,7 +109,10 @@ class Madvise(KernelBase):
         write = self.madvise_need_mmap_write(behavior)
         (down_write if write else down_read)(mm.mmap_sem)
         error = self.madvise_range(mm, start, start + PAGE_ALIGN(length), behavior)
-        (up_write if write else up_read)(mm.mmap_sem)
+        if write:
+            self.mmap_write_unlock(mm)
+        else:
+            up_read(mm.mmap_sem)
         return error
 
     def madvise_range(self, mm: Any, start: int, end: int, behavior: int) -> int:

@@ -27,7 +27,7 @@ from rmaplab.kernel.mm_types import (
     VM_WRITE,
 )
 from rmaplab.kernel.munmap import PAGE_ALIGN
-from rmaplab.machine import BUG_ON, VM_BUG_ON, cond_resched, down_write, up_write
+from rmaplab.machine import BUG_ON, VM_BUG_ON, cond_resched, down_write
 
 #: VMAs that mlock passes over.
 VM_NEVER_LOCKED = VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_RESERVED | VM_HUGETLB
@@ -193,5 +193,5 @@ class Mlock(KernelBase):
         """What the two calls have in common."""
         down_write(mm.mmap_sem)
         ret = self.do_mlock(mm, start & PAGE_MASK, length + (start & ~PAGE_MASK), on)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return ret

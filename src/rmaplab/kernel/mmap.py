@@ -32,7 +32,6 @@ from rmaplab.machine import (
     kmem_cache_free,
     rb_insert,
     rb_root,
-    up_write,
 )
 
 #: Its pages count against the overcommit limit: it was writable once. Two VMAs that differ in
@@ -139,9 +138,7 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         if vma.vm_file is None and vma.anon_vma is None:
             pgoff = addr >> PAGE_SHIFT
         _, prev, rb_link = self.find_vma_prepare(mm, addr)
-        new_vma = self.vma_merge(
-            mm, prev, addr, addr + length, vma.vm_flags, vma.anon_vma, vma.vm_file, pgoff
-        )
+        new_vma = self.copy_vma_merge(vma, prev, addr, addr + length, pgoff)
         if new_vma is not None:
             if new_vma.vm_start <= vma_start < new_vma.vm_end:
                 vma = new_vma
@@ -181,6 +178,15 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         new_vma.vm_end = addr + length
         new_vma.vm_pgoff = pgoff
 
+    # Cut out of copy_vma for 61f67c230a5e "mm/vma: fix anon_vma UAF on mremap() faulted, unfaulted
+    # merge", v6.19.
+
+    def copy_vma_merge(self, vma: Any, prev: Any, addr: int, end: int, pgoff: int) -> Any:
+        """Let a neighbour of the new place grow over it; that, or None."""
+        return self.vma_merge(
+            vma.vm_mm, prev, addr, end, vma.vm_flags, vma.anon_vma, vma.vm_file, pgoff
+        )
+
     def get_unmapped_area(self, mm: Any, length: int) -> int:
         """Room at an address of the kernel's choice, the lowest; or -ENOMEM."""
         addr = TASK_UNMAPPED_BASE
@@ -197,7 +203,7 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         """The mmap system call."""
         down_write(mm.mmap_sem)
         ret = self.do_mmap(mm, addr, length, prot, fixed, file, flags=flags)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return ret
 
     def do_mmap(
@@ -217,11 +223,17 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         if not fixed:
             vma = self.find_vma(mm, addr)
             if vma is not None and vma.vm_start < addr + length:
-                return -ENOMEM
+                return self.mmap_occupied()
         if file is None:
             pgoff = addr >> PAGE_SHIFT
         vm_flags = prot & PROT_MASK | self.calc_vm_flag_bits(flags)
         return self.mmap_region(mm, addr, length, vm_flags, file, pgoff)
+
+    # Cut out of do_mmap for a4ff8e8620d3 "mm: introduce MAP_FIXED_NOREPLACE", v4.17.
+
+    def mmap_occupied(self) -> int:
+        """The error of a mapping that would have to replace another."""
+        return -ENOMEM
 
     def calc_vm_flag_bits(self, flags: int) -> int:
         """What the flags of a mmap mean for its VMA (include/linux/mman.h)."""

@@ -20,7 +20,7 @@ from rmaplab.kernel.mm_types import (
     VM_LOCKED,
 )
 from rmaplab.kernel.munmap import PAGE_ALIGN
-from rmaplab.machine import BUG_ON, down_write, up_write
+from rmaplab.machine import BUG_ON, down_write
 
 
 class MmapGrow(KernelBase):
@@ -127,7 +127,7 @@ class MmapGrow(KernelBase):
         if self.brk_to(mm, brk):
             mm.brk = brk
         retval: int = mm.brk
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return retval
 
     # Cut out of brk, which jumps from here to the end.

@@ -17,6 +17,7 @@ from rmaplab.machine import (
     mutex,
     mutex_lock,
     mutex_unlock,
+    up_write,
 )
 
 
@@ -33,6 +34,20 @@ class MmapLocks(KernelBase):
         """Set up the mutex."""
         super().boot()
         self.mmap_globals = self.machine.static(MmapGlobals, "mmap")
+
+    # include/linux/mmap_lock.h of v5.8; cut out for 5e31275cc997 "mm: add per-VMA lock and helper
+    # functions to control it", v6.4.
+
+    def mmap_write_unlock(self, mm: Any) -> None:
+        """Release mmap_sem, held for writing."""
+        up_write(mm.mmap_sem)
+
+    # 1c71222e5f23 "mm: replace vma->vm_flags direct modifications with modifier calls", v6.3; cut
+    # out for 5e31275cc997 as well.
+
+    def vm_flags_reset(self, vma: Any, flags: int) -> None:
+        """Give a VMA its new flags."""
+        vma.vm_flags = flags
 
     def vm_lock_anon_vma(self, mm: Any, anon_vma: Any) -> None:
         """Lock an anon_vma, unless that is done: one may be of several VMAs."""

@@ -19,7 +19,6 @@ from rmaplab.machine import (
     set_pte_at,
     spin_lock,
     spin_unlock,
-    up_write,
 )
 
 
@@ -59,8 +58,7 @@ class Mprotect(KernelBase):
         oldflags = vma.vm_flags
         if newflags == oldflags:
             return 0, vma
-        if newflags & VM_WRITE and not oldflags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
-            newflags |= VM_ACCOUNT
+        newflags = self.mprotect_account(vma, newflags)
         pgoff = vma.vm_pgoff + ((start - vma.vm_start) >> PAGE_SHIFT)
         merged = self.vma_merge(mm, prev, start, end, newflags, vma.anon_vma, vma.vm_file, pgoff)
         if merged is not None:
@@ -69,9 +67,18 @@ class Mprotect(KernelBase):
             error = self.split_to_range(mm, vma, start, end)
             if error:
                 return error, vma
-        vma.vm_flags = newflags
+        self.vm_flags_reset(vma, newflags)
         self.change_protection(vma, start, end, newflags)
         return 0, vma
+
+    # Cut out of mprotect_fixup for "mm/mprotect: allow unfaulted VMAs to be unaccounted on
+    # mprotect()", v6.7.
+
+    def mprotect_account(self, vma: Any, newflags: int) -> int:
+        """The flags of a range: what was writable once counts against the overcommit limit."""
+        if newflags & VM_WRITE and not vma.vm_flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
+            newflags |= VM_ACCOUNT
+        return newflags
 
     def split_to_range(self, mm: Any, vma: Any, start: int, end: int) -> int:
         """Split off what of a VMA is not in the range. (madvise does the same.)"""
@@ -94,7 +101,7 @@ class Mprotect(KernelBase):
             return 0
         down_write(mm.mmap_sem)
         error = self.mprotect_range(mm, start, start + length, prot & PROT_MASK)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return error
 
     def mprotect_range(self, mm: Any, start: int, end: int, vm_flags: int) -> int:

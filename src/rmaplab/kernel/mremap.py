@@ -37,11 +37,11 @@ from rmaplab.machine import (
     set_pte_at,
     spin_lock,
     spin_unlock,
-    up_write,
 )
 
 MREMAP_MAYMOVE = 1
 MREMAP_FIXED = 2
+MREMAP_DONTUNMAP = 4
 
 PMD_MASK = ~(PMD_SIZE - 1)
 #: How much is moved under one hold of the lock.
@@ -125,7 +125,9 @@ class Mremap(KernelBase):
 
     # VMAs
 
-    def move_vma(self, vma: Any, old_addr: int, old_len: int, new_len: int, new_addr: int) -> int:
+    def move_vma(
+        self, vma: Any, old_addr: int, old_len: int, new_len: int, new_addr: int, flags: int
+    ) -> int:
         """Move a range of a VMA; its new address, or an error with the range where it was."""
         mm = vma.vm_mm
         vm_flags = vma.vm_flags
@@ -136,6 +138,7 @@ class Mremap(KernelBase):
         if err:
             return int(err)
         new_pgoff = vma.vm_pgoff + ((old_addr - vma.vm_start) >> PAGE_SHIFT)
+        keep_source = bool(flags & MREMAP_DONTUNMAP)
         vma, new_vma, locks = self.copy_vma(vma, new_addr, new_len, new_pgoff)
         if new_vma is None:
             return -ENOMEM
@@ -145,12 +148,22 @@ class Mremap(KernelBase):
             # The entries go back, for which the tables are still there; the new range goes away.
             self.move_page_tables_back(new_vma, new_addr, vma, old_addr, moved_len)
             vma, old_addr, old_len, ret = new_vma, new_addr, new_len, -ENOMEM
-        self.unmap_moved(vma, vm_flags, old_addr, old_len)
+            keep_source = False
+        self.move_vma_end(vma, vm_flags, old_addr, old_len, keep_source)
         if vm_flags & VM_LOCKED:
             mm.locked_vm += new_len >> PAGE_SHIFT
             if new_len > old_len:
                 self.mlock_vma_pages_range(new_vma, *grown)
         return ret
+
+    # Cut out of move_vma for e346b3813067 "mm/mremap: add MREMAP_DONTUNMAP to mremap()", v5.7;
+    # before it nobody keeps the source.
+
+    def move_vma_end(
+        self, vma: Any, vm_flags: int, addr: int, length: int, keep_source: bool
+    ) -> None:
+        """What becomes of the range that is empty now."""
+        self.unmap_moved(vma, vm_flags, addr, length)
 
     # A line of move_vma, cut out for 948f017b0993 "mremap: enforce rmap src/dst vma ordering in
     # case of vma_merge() succeeding in copy_vma()", v3.3.
@@ -205,7 +218,9 @@ class Mremap(KernelBase):
 
     # The system call
 
-    def mremap_to(self, mm: Any, addr: int, old_len: int, new_addr: int, new_len: int) -> int:
+    def mremap_to(
+        self, mm: Any, addr: int, old_len: int, new_addr: int, new_len: int, flags: int
+    ) -> int:
         """MREMAP_FIXED: what is at the new place goes away first."""
         if new_addr & ~PAGE_MASK or new_addr + new_len > TASK_SIZE:
             return -EINVAL
@@ -222,7 +237,7 @@ class Mremap(KernelBase):
         ret, vma = self.vma_to_resize(mm, addr, old_len, new_len)
         if ret:
             return ret
-        return self.move_vma(vma, addr, old_len, new_len, new_addr)
+        return self.move_vma(vma, addr, old_len, new_len, new_addr, flags)
 
     def expand_vma(self, vma: Any, addr: int, old_len: int, new_len: int) -> int:
         """The part of do_mremap that lets a VMA grow where it is; the address, or -ENOMEM."""
@@ -237,15 +252,13 @@ class Mremap(KernelBase):
         self, mm: Any, addr: int, old_len: int, new_len: int, flags: int = 0, new_addr: int = 0
     ) -> int:
         """Resize a mapping, or move it; where it is then, or an error."""
-        if flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE) or addr & ~PAGE_MASK:
+        if not self.mremap_flags_valid(flags, old_len, new_len) or addr & ~PAGE_MASK:
             return -EINVAL
         old_len, new_len = PAGE_ALIGN(old_len), PAGE_ALIGN(new_len)
         if not new_len:
             return -EINVAL
         if flags & MREMAP_FIXED:
-            if not flags & MREMAP_MAYMOVE:
-                return -EINVAL
-            return self.mremap_to(mm, addr, old_len, new_addr, new_len)
+            return self.mremap_to(mm, addr, old_len, new_addr, new_len, flags)
         if old_len >= new_len:
             ret: int = self.do_munmap(mm, addr + new_len, old_len - new_len)
             return ret if ret and old_len != new_len else addr
@@ -259,7 +272,15 @@ class Mremap(KernelBase):
         new_addr = self.get_unmapped_area(mm, new_len)
         if new_addr & ~PAGE_MASK:
             return new_addr
-        return self.move_vma(vma, addr, old_len, new_len, new_addr)
+        return self.move_vma(vma, addr, old_len, new_len, new_addr, flags)
+
+    # Cut out of do_mremap for e346b3813067 "mm/mremap: add MREMAP_DONTUNMAP to mremap()", v5.7.
+
+    def mremap_flags_valid(self, flags: int, old_len: int, new_len: int) -> bool:
+        """Whether this kernel knows the flags, and they agree: a fixed place implies a move."""
+        if flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE):
+            return False
+        return not flags & MREMAP_FIXED or bool(flags & MREMAP_MAYMOVE)
 
     def sys_mremap(
         self, mm: Any, addr: int, old_len: int, new_len: int, flags: int = 0, new_addr: int = 0
@@ -267,5 +288,5 @@ class Mremap(KernelBase):
         """The mremap system call."""
         down_write(mm.mmap_sem)
         ret = self.do_mremap(mm, addr, old_len, new_len, flags, new_addr)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return ret

@@ -22,7 +22,6 @@ from rmaplab.machine import (
     kmem_cache_free,
     might_sleep,
     rb_erase,
-    up_write,
 )
 from rmaplab.machine.struct import Kind
 
@@ -99,7 +98,7 @@ class Munmap(KernelBase):
         """The munmap system call."""
         down_write(mm.mmap_sem)
         ret = self.do_munmap(mm, addr, length)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return ret
 
     def do_munmap(self, mm: Any, start: int, length: int) -> int:

@@ -78,7 +78,11 @@ def boot(litmus: Litmus, kernel: type[Kernel], machine: Machine) -> System:
     for step in every_step(litmus):
         if step.op == "fork":
             system.declare(step.args["child"])
-        system.has_stacks |= "growsdown" in step.args or step.op == "new_stack"
+        system.may_inherit_less |= (
+            "growsdown" in step.args
+            or step.op == "new_stack"
+            or step.args.get("advice") == "wipeonfork"
+        )
     return system
 
 
@@ -169,9 +173,6 @@ def check_end(litmus: Litmus) -> None:
 def _check_step(step: Step) -> None:
     if not hasattr(System, step.op):
         raise InputError(f"{step.op} is not modelled yet: leave the step out", step.place)
-    if step.args.get("dontunmap"):
-        message = "mremap dontunmap is later than these kernels: leave it out"
-        raise InputError(message, step.place)
     advice = step.args.get("advice")
     if advice is not None and advice not in ADVICE:
         message = f"madvise {advice} is later than these kernels: leave it out"

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from rmaplab.history.v4_14_vmas import MADV_WIPEONFORK, VM_WIPEONFORK
 from rmaplab.kernel import contents, madvise
 from rmaplab.kernel.exec import STACK_TOP_MAX, LinuxBinprm
 from rmaplab.kernel.fault import RETRY
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import EINVAL, ENOMEM, PAGE_SHIFT, PAGE_SIZE, VM_READ, VM_WRITE
 from rmaplab.kernel.mmap import MAP_GROWSDOWN
-from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
+from rmaplab.kernel.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.pgtable import Pte, SwapEntry
 from rmaplab.machine import Machine, Struct, pointer, pte_get, pte_offset_map, rb_items, value
 from rmaplab.runner.activities import Activities
@@ -31,6 +32,7 @@ ADVICE = {
     "dontneed": madvise.MADV_DONTNEED,
     "dontfork": madvise.MADV_DONTFORK,
     "dofork": madvise.MADV_DOFORK,
+    "wipeonfork": MADV_WIPEONFORK,
 }
 
 
@@ -86,8 +88,9 @@ class System(Activities):
         self.bound = bound or {}
         self.tasks: dict[str, Any] = {}
         self._stacks: dict[str, NewStack] = {}
-        #: Whether any VMA may grow by itself. A constant of the scenario: see fork().
-        self.has_stacks = False
+        #: Whether a child may find less than its parent has: a stack grows to where something was,
+        #: or memory is wiped. A constant of the scenario: see fork().
+        self.may_inherit_less = False
         self.shadows: Shadows = FrozenShadows() if machine.goes_back else DictShadows()
         for name in processes:
             self.start(name)
@@ -157,12 +160,13 @@ class System(Activities):
         copy.mm = mm
         # Also of what is not inherited: no VMA, no question. But a stack may grow to there.
         copy.shadow = self.shadows.copied(task.shadow)
-        if self.has_stacks:
+        if self.may_inherit_less:
             self._forget_uninherited(copy)
         return 0
 
     def _forget_uninherited(self, task: Any) -> None:
-        ranges = [(vma.vm_start, vma.vm_end) for vma in rb_items(task.mm.mm_rb)]
+        vmas = [vma for vma in rb_items(task.mm.mm_rb) if not vma.vm_flags & VM_WIPEONFORK]
+        ranges = [(vma.vm_start, vma.vm_end) for vma in vmas]
         for address in dict(task.shadow):
             if not any(start <= address < end for start, end in ranges):
                 task.shadow = self.shadows.without(task.shadow, address, address + PAGE_SIZE)
@@ -295,24 +299,41 @@ class System(Activities):
         return -ESRCH if mm is None else int(self.kernel.sys_munlock(mm, *_range(at, n)))
 
     def mremap(
-        self, p: str, at: int, n: int = 1, new_n: int | None = None, to: int | None = None
-    ) -> int:
-        """Resize a mapping in place or, if there is a `to`, move it there; it replaces."""
+        self, p: str, at: int, n: int = 1, new_n: int | None = None, to: int | None = None,
+        dontunmap: bool = False,
+    ) -> int:  # fmt: skip
+        """Resize a mapping in place or, if there is a `to`, move it there; it replaces.
+
+        With `dontunmap` an empty mapping stays; without a `to`, the kernel picks the place then.
+        """
         mm = self.tasks[p].mm
         if mm is None:
             return -ESRCH
         new_n = n if new_n is None else new_n
         flags = 0 if to is None else MREMAP_MAYMOVE | MREMAP_FIXED
+        flags |= MREMAP_MAYMOVE | MREMAP_DONTUNMAP if dontunmap else 0
         there = at if to is None else to
+        pieces = self._mapped_pieces(mm, at, n)
         ret = self.kernel.sys_mremap(
             mm, *_range(at, n), new_n << PAGE_SHIFT, flags, address_of(there)
         )
-        if ret >= 0:
-            self._moved(p, at, n, there, new_n)
-        elif to is not None:
+        if to is not None and n == new_n:
+            left = self._mapped_pieces(mm, at, n)
+            for first, count in pieces:
+                if ret >= 0 or (first, count) not in left:
+                    self._moved(p, first, count, to + first - at, count)
+        elif ret >= 0:
+            self._moved(p, at, n, page_of(ret), new_n)
+        if ret < 0 and to is not None:
             self._forget_unmapped(p, to, new_n)
             self._forget_unmapped(p, at + new_n, n - new_n)
         return min(int(ret), 0)
+
+    def _mapped_pieces(self, mm: Any, at: int, n: int) -> list[tuple[int, int]]:
+        """What of a range is mapped: the first page and the number of pages in each VMA."""
+        ends = [(page_of(vma.vm_start), page_of(vma.vm_end)) for vma in rb_items(mm.mm_rb)]
+        inside = [(max(start, at), min(end, at + n)) for start, end in ends]
+        return [(start, end - start) for start, end in inside if start < end]
 
     def _moved(self, p: str, at: int, n: int, to: int, new_n: int) -> None:
         """What was in the first pages is elsewhere; all else in both ranges is gone."""

@@ -33,7 +33,6 @@ from rmaplab.machine import (
     spin_lock,
     spin_unlock,
     up_read,
-    up_write,
 )
 
 #: VMAs that are never merged.
@@ -124,7 +123,7 @@ class KsmControl(KsmScanning):
             self.mmdrop(mm)
         elif mm_slot is not None:
             down_write(mm.mmap_sem)
-            up_write(mm.mmap_sem)
+            self.mmap_write_unlock(mm)
 
     # Unmerging
 
