@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rmaplab.runner.observe import Observation
+from rmaplab.runner.observation import Observation
 from rmaplab.runner.replay import ReplayResult
 from rmaplab.runner.run import Difference, RunResult, Wrong
 
