@@ -26,7 +26,7 @@ def render_run(result: RunResult, difference: Difference | None = None) -> str:
         after = result.observations[number - 1] if done else {}
         ret = f" -> {after['ret']}" if done and after["ret"] else ""
         lines += ["", f"{number:>3}  {text}{ret}"]
-        lines += [INDENT + " " + line for line in _changes(before, after)] if done else []
+        lines += [INDENT + " " + line for line in changes(before, after)] if done else []
         before = after
     lines += _ending(result.violation)
     if difference is not None:
@@ -112,7 +112,7 @@ def _ending(violation: Wrong | None) -> list[str]:
     return ["", f"{violation.kind} in {where}: {violation.message}"]
 
 
-def _changes(before: Observation, after: Observation) -> Iterator[str]:
+def changes(before: Observation, after: Observation) -> Iterator[str]:
     """A line for each process and field that the step changed, then frames and counters."""
     for name in after["pages"]:
         yield from _process_lines(name, before, after)
