@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.litmus.operations import WITHOUT_PROCESS
+from rmaplab.litmus.operations import OPERATIONS, WITHOUT_PROCESS
 
 
 def write_case(litmus: Litmus) -> str:
@@ -38,7 +38,9 @@ def _step(step: Step) -> dict[str, Any]:
     written: dict[str, Any] = {"op": step.op}
     if step.op not in WITHOUT_PROCESS:
         written["p"] = step.process
-    args = {
-        name: value for name, value in step.args.items() if name != "n" or "cs" not in step.args
+    defaults = {operand.name: operand.default for operand in OPERATIONS[step.op]}
+    return written | {
+        name: value
+        for name, value in step.args.items()
+        if ("cs" not in step.args if name == "n" else value != defaults.get(name))
     }
-    return written | args

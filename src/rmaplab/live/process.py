@@ -17,8 +17,8 @@ PROGRAM = program.__file__
 PATIENCE = 30_000
 
 
-class ChildGone(Exception):
-    """A process of the run ended by itself."""
+class LiveError(Exception):
+    """The running kernel or a process did not do what a run rests on: nothing is known of it."""
 
 
 class Process:
@@ -55,9 +55,9 @@ class Process:
         try:
             answer = self.channel.recv(64)
         except OSError as error:
-            raise ChildGone(f"process {self.pid} does not answer: {error}") from error
+            raise LiveError(f"process {self.pid} does not answer: {error}") from error
         if not answer:
-            raise ChildGone(f"process {self.pid} ended by itself")
+            raise LiveError(f"process {self.pid} ended by itself")
         return int(answer)
 
     def end(self) -> None:
@@ -72,7 +72,7 @@ class Process:
             ended = select.poll()
             ended.register(watched, select.POLLIN)
             if not ended.poll(PATIENCE):
-                raise ChildGone(f"process {self.pid} does not end")
+                raise LiveError(f"process {self.pid} does not end")
         finally:
             os.close(watched)
 
