@@ -6,51 +6,90 @@ never into wholly free pageblocks, so on an idle machine hardly a page moves.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
+import re
+from bisect import bisect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from rmaplab.live.frames import frames_behind
+from rmaplab.live.knobs import LISTS
 
-BALLAST_PAGES = 1 << 15
-#: Of the ballast's frames in order, the lowest: they are given away one by one.
-LOW_SHARE = 4
-SPARE = 64
+BALLAST_PAGES = 1 << 16
+#: The pages with the lowest frames, which are given away one by one.
+LOW = 2048
+#: Frames given away besides, as others on this CPU fault as well.
+SPARE = 256
+MADV_POPULATE_WRITE = 23
 COMPACT_MEMORY = Path("/proc/sys/vm/compact_memory")
 
 
+#: So that next to none do.
+FEW = 1 << 20
+
+
+@contextmanager
+def short_lists() -> Iterator[None]:
+    """What is freed meanwhile is soon free for everybody."""
+    before = LISTS.read_text()
+    LISTS.write_text(str(FEW))
+    try:
+        yield
+    finally:
+        LISTS.write_text(before)
+
+
+def in_one_zone(frames: Mapping[int, int], zones: list[int]) -> list[int]:
+    """Pages by frame, the lowest first: those of the zone that has most of them.
+
+    `frames` has the frame of each page, `zones` the first frame of each zone.
+    """
+    by_zone: dict[int, list[int]] = {}
+    for page in sorted(frames, key=lambda page: frames[page]):
+        by_zone.setdefault(bisect(zones, frames[page]), []).append(page)
+    return max(by_zone.values(), key=len)
+
+
+def zone_starts() -> list[int]:
+    """The first frame of each zone of this machine, in order."""
+    text = Path("/proc/zoneinfo").read_text()
+    return sorted(int(number) for number in re.findall(r"start_pfn: +(\d+)", text))
+
+
 class Ballast:
-    """Pages of the driver itself, every other one of the higher frames freed."""
+    """Pages of the driver itself, every other one of which is free again."""
 
     def __init__(self) -> None:
         size = BALLAST_PAGES * mmap.PAGESIZE
         self.memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.memory.madvise(mmap.MADV_NOHUGEPAGE)
-        for page in range(BALLAST_PAGES):
-            self.memory[page * mmap.PAGESIZE] = 1
-        ordered = self._by_frame()
-        cut = len(ordered) // LOW_SHARE
-        self.low = ordered[:cut]
-        for page in ordered[cut::2]:
-            self._free(page)
+        self.memory.madvise(MADV_POPULATE_WRITE)
+        self.frames = self._frames()
+        pages = in_one_zone(self.frames, zone_starts())
+        self.low = pages[:LOW]
+        with short_lists():
+            for page in pages[LOW::2]:
+                self._free(page)
 
-    def _by_frame(self) -> list[int]:
-        """The pages of the ballast, those with the lowest frames first."""
-        import ctypes
-
+    def _frames(self) -> dict[int, int]:
+        """The frame of each page."""
         first = ctypes.addressof(ctypes.c_char.from_buffer(self.memory)) // mmap.PAGESIZE
         numbers = {page: first + page for page in range(BALLAST_PAGES)}
-        frames = frames_behind(Path("/proc/self/pagemap"), numbers)
-        return sorted(frames, key=lambda page: frames[page])
+        return frames_behind(Path("/proc/self/pagemap"), numbers)
 
-    def give_low(self, count: int) -> None:
-        """Free low frames for so many pages: who faults next on this CPU gets them.
+    def give_low(self, count: int) -> set[int]:
+        """Free low frames for so many pages and tell them: who faults next on this CPU gets some.
 
-        There are some to spare, as the interpreter of the process faults as well.
+        Not for sure: others fault as well.
         """
-        count += SPARE
-        for page in reversed(self.low[:count]):
+        given = self.low[: count + SPARE]
+        del self.low[: count + SPARE]
+        frames = {self.frames[page] for page in given}
+        for page in reversed(given):
             self._free(page)
-        del self.low[:count]
+        return frames
 
     def _free(self, page: int) -> None:
         self.memory.madvise(mmap.MADV_DONTNEED, page * mmap.PAGESIZE, mmap.PAGESIZE)

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 KSM = Path("/sys/kernel/mm/ksm")
@@ -26,6 +26,9 @@ COUNTERS = (
     "pages_shared", "pages_sharing", "pages_unshared", "pages_volatile", "ksm_zero_pages",
     "stable_node_chains", "stable_node_dups", "pages_skipped",
 )  # fmt: skip
+#: How many pages wait in lists of a CPU, where no compaction finds them: 1 of so many of a zone's.
+LISTS = Path("/proc/sys/vm/percpu_pagelist_high_fraction")
+OTHERS = (LISTS,)
 #: How often run = 2 is tried: it gives up where a page is in use for a moment.
 TRIES = 20
 
@@ -51,7 +54,7 @@ class Knobs:
     def write(self, name: str, value: int | str) -> int:
         """Write a knob: 0 or a negative error number, -EINVAL for one that is not there."""
         try:
-            file = os.open(self.directory / name, os.O_WRONLY)
+            file = os.open(self.directory / name, os.O_WRONLY | os.O_TRUNC)
         except FileNotFoundError:
             return -errno.EINVAL
         try:
@@ -87,10 +90,12 @@ class Knobs:
                 self.write(name, value)
 
 
-def save(knobs: Knobs, state: Path) -> None:
-    """Note in a file what the knobs are."""
+def save(knobs: Knobs, state: Path, others: Sequence[Path] = OTHERS) -> None:
+    """Note in a file what the knobs are, and what other files say that a run may change."""
     saved = {name: knobs.read(name) for name in SAVED if knobs.has(name)}
-    state.write_text(json.dumps({"ksm": str(knobs.directory), "knobs": saved}))
+    files = {str(path): path.read_text() for path in others if path.exists()}
+    noted = {"ksm": str(knobs.directory), "knobs": saved, "files": files}
+    state.write_text(json.dumps(noted))
 
 
 def restore(state: Path) -> None:
@@ -106,5 +111,7 @@ def restore(state: Path) -> None:
     knobs.unmerge()
     for name, value in noted["knobs"].items():
         knobs.write(name, value)
-    knobs.write("run", STOP)
+    for path, said in noted["files"].items():
+        if Path(path).read_text() != said:
+            Path(path).write_text(said)
     state.write_text("")

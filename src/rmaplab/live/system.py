@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from types import TracebackType
 
@@ -25,6 +26,8 @@ from rmaplab.runner.observation import (
     ret_of,
 )
 
+#: How often more memory is fragmented, for a page to move that is to.
+TRIES = 8
 END = BASE + WINDOW * PAGE_SIZE
 #: The fields of an observation, by the names that ksm_stat has for them.
 KSM_STAT = {"rmap_items": "ksm_rmap_items", "zero_pages": "ksm_zero_pages",
@@ -44,6 +47,8 @@ class LiveSystem(Memory):
         self.skipped = knobs.number("pages_skipped")
         self.ballasts: list[Ballast] = []
         self._merging: set[str] = set()
+        self._low: set[int] = set()
+        self._low_pages = range(0)
         with ExitStack() as started:
             started.callback(self.close)
             for name in processes:
@@ -102,9 +107,21 @@ class LiveSystem(Memory):
         low: bool = False,
     ) -> int:
         """Fill pages with words; `low` asks for low frames, of the ballast."""
-        if low and self.ballasts:
-            self.ballasts[-1].give_low(n)
-        return super().write(p, at, n, c, cs)
+        if not low or not self.ballasts:
+            return super().write(p, at, n, c, cs)
+        pages = range(at, at + n)
+        fresh = not self._frames(pages)[p]
+        ret = 0
+        for number in range(TRIES):
+            if number:
+                self.madvise(p, at, n, "dontneed")
+            given = self.ballasts[-1].give_low(n)
+            ret = super().write(p, at, n, c, cs)
+            self._low = set(self._frames(pages)[p].values())
+            self._low_pages = pages
+            if ret or not fresh or self._low <= given:
+                break
+        return ret
 
     # The machine
 
@@ -127,8 +144,15 @@ class LiveSystem(Memory):
         return 0
 
     def compact(self) -> int:
-        """Compact all memory."""
-        return compact()
+        """Compact all memory; with a ballast, until what was written `low` is elsewhere."""
+        ret = compact()
+        for _ in range(TRIES):
+            behind = self._frames(self._low_pages).values()
+            if not any(self._low & set(frames.values()) for frames in behind):
+                break
+            self.ballast()
+            ret = compact()
+        return ret
 
     def _keep_interpreters_out(self) -> None:
         """What is not of the litmus is not to be merged, whatever prctl_merge says."""
@@ -142,14 +166,17 @@ class LiveSystem(Memory):
 
     def mapped(self, watched: tuple[int, ...]) -> Mapped:
         """What the processes map in these slots."""
-        first = BASE // PAGE_SIZE
-        numbers = {slot: first + slot for slot in watched}
-        behind = {
+        behind = self._frames(watched)
+        frames, zero = self.files.frames(pfn for each in behind.values() for pfn in each.values())
+        return Mapped(list(behind), watched, slots_of(behind, zero), frames)
+
+    def _frames(self, pages: Iterable[int]) -> Frames:
+        """By process: the frame behind each of these pages."""
+        numbers = {page: address_of(page) // PAGE_SIZE for page in pages}
+        return {
             name: frames_behind(process.proc("pagemap"), numbers)
             for name, process in self.family.members.items()
         }
-        frames, zero = self.files.frames(pfn for each in behind.values() for pfn in each.values())
-        return Mapped(list(behind), watched, slots_of(behind, zero), frames)
 
     def observe(self, watched: tuple[int, ...], before: Frames, ret: int) -> Observation:
         """The state after a step that returned `ret`; `before` are the frames before it."""
