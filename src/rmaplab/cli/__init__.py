@@ -10,6 +10,7 @@ import click
 from rmaplab import __version__
 from rmaplab.cli.check import check
 from rmaplab.cli.common import EXIT_CLOSED_PIPE, EXIT_INPUT, EXIT_INTERRUPTED
+from rmaplab.cli.fuzz import fuzz
 from rmaplab.cli.kernels import kernels
 from rmaplab.cli.live import live
 from rmaplab.cli.protocol import protocol
@@ -53,5 +54,5 @@ def main() -> None:
     """A laboratory for the anonymous reverse map of Linux."""
 
 
-for command in (check, run, live, replay, kernels, protocol):
+for command in (check, run, live, fuzz, replay, kernels, protocol):
     main.add_command(command)
