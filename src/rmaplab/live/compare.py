@@ -53,13 +53,18 @@ def render_comparison(comparison: Comparison) -> str:
     before: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
     steps = zip_longest(model.observations, live.observations, fillvalue=None)
     for number, (left, right) in enumerate(steps, 1):
-        after = (left or {}, right or {})
+        after = (_only(left or {}, right), right or {})
         lines += ["", f"{number:>3}  {live.texts[number - 1]}"]
         differs = comparison.difference is not None and comparison.difference.step == number
         lines += _beside(_shown(before[0], after[0]), _shown(before[1], after[1]), width, differs)
         before = after
     lines += ["", _verdict(comparison)]
     return "\n".join(lines) + "\n"
+
+
+def _only(one: Mapping[str, Any], other: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The fields of an observation that another one has as well."""
+    return one if other is None else {name: one[name] for name in one if name in other}
 
 
 def _shown(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -74,6 +74,7 @@ def observe(system: System, slots: tuple[int, ...], before: Frames, ret: int) ->
         "vmas": {name: [_vma(vma) for vma in own] for name, own in vmas.items()},
         "smaps": {name: _smaps(system, own) for name, own in vmas.items()},
         "proc_ksm": {name: _proc_ksm(system, mm) for name, mm in system.processes()},
+        "slab": _slab(system),
     }
 
 
@@ -171,3 +172,12 @@ def _proc_ksm(system: System, mm: Any) -> dict[str, int]:
     items = [item for item in live if item.mm is mm]
     merging = sum(bool(item.address & STABLE_FLAG) for item in items)
     return {"rmap_items": len(items), "zero_pages": 0, "merging_pages": merging}
+
+
+# Slab caches
+
+
+def _slab(system: System) -> dict[str, int]:
+    """The objects of the reverse map that are allocated; their numbers are those of slabinfo."""
+    caches = (system.kernel.anon_vma_cachep, system.kernel.anon_vma_chain_cachep)
+    return {cache.name: len(cache.live()) for cache in caches}

@@ -12,6 +12,7 @@ from rmaplab.runner.run import Difference, RunResult, Wrong
 
 INDENT = "    "
 NOTHING = "nothing"
+NO_OBJECTS = {"anon_vma": 0, "anon_vma_chain": 0}
 
 #: Fields of an observation that have lines of their own, one for each process.
 PER_PROCESS = ("pages", "bytes", "vmas")
@@ -124,6 +125,8 @@ def changes(before: Observation, after: Observation) -> Iterator[str]:
     counters = {name: count for name, count in after["ksm"].items() if count}
     if after["ksm"] != before.get("ksm", after["ksm"]) or (counters and not before):
         yield f"ksm  {_value(counters)}"
+    if "slab" in after and after["slab"] != before.get("slab", NO_OBJECTS):
+        yield f"slab  {_value(after['slab'])}"
 
 
 def _process_lines(name: str, before: Observation, after: Observation) -> Iterator[str]:
