@@ -16,7 +16,7 @@ from rmaplab.cli.live import live
 from rmaplab.cli.protocol import protocol
 from rmaplab.cli.replay import replay
 from rmaplab.cli.run import run
-from rmaplab.errors import InputError
+from rmaplab.errors import InputError, LiveError
 
 
 class Commands(click.Group):
@@ -26,7 +26,7 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except InputError as error:
+        except (InputError, LiveError) as error:
             click.echo(f"rmaplab: {error}", err=True)
             ctx.exit(EXIT_INPUT)
         except KeyboardInterrupt:

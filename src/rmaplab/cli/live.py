@@ -13,6 +13,7 @@ from rmaplab.errors import InputError
 @click.option("-k", "--kernel", help="The model's kernel; the newest release by default.")
 @click.option("--record", "recorded", is_flag=True, help="Make a case of what the kernel shows.")
 @click.option("-o", "--output", metavar="CASE.json", help="Where the case goes; with --record.")
+@click.option("--slab", is_flag=True, help="Count anon_vmas and chains as well, in many runs.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.pass_context
 def live(
@@ -21,6 +22,7 @@ def live(
     kernel: str | None,
     recorded: bool,
     output: str | None,
+    slab: bool,
     form: str,
 ) -> None:
     """Let real processes do the steps on the running Linux, and hold the model against it.
@@ -28,32 +30,35 @@ def live(
     It needs root and KSM, and puts all knobs back. Exit status 1 if they differ.
     """
     if recorded:
-        if kernel is not None or form != "text":
-            raise InputError("--kernel and --format are not for --record: leave them out")
+        if kernel is not None or slab or form != "text":
+            raise InputError("--kernel, --slab, --format are not for --record: leave them out")
         if len(names) != 1 or output is None:
             raise InputError("to record: --record LITMUS -o CASE.json")
         ctx.exit(_record(names[0], output))
     if output is not None:
         raise InputError("-o is for --record: leave it out")
-    ctx.exit(_compare(names, kernel, form))
+    ctx.exit(_compare(names, kernel, slab, form))
 
 
-def _compare(names: tuple[str, ...], kernel: str | None, form: str) -> int:
+def _compare(names: tuple[str, ...], kernel: str | None, slab: bool, form: str) -> int:
     import json
 
     from rmaplab.live.compare import compare, comparison_document, render_comparison
     from rmaplab.live.run import check_live
     from rmaplab.live.session import session
+    from rmaplab.live.slab import CACHES, SLABINFO, is_readable
     from rmaplab.runner.choice import find_kernel, find_litmus, newest_release
 
     chosen = find_kernel(kernel or newest_release())
+    if slab and not is_readable():
+        raise InputError(f"{SLABINFO} has no {' and '.join(CACHES)}: leave --slab out")
     collection = [find_litmus(name) for name in names]
     for litmus in collection:
         check_live(litmus)
     compared = []
     with session() as knobs:
         for litmus in collection:
-            compared.append(compare(litmus, chosen, knobs))
+            compared.append(compare(litmus, chosen, knobs, slab))
             if form == "text":
                 click.echo("\n" * (len(compared) > 1) + render_comparison(compared[-1]), nl=False)
     if form == "json":

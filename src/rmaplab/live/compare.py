@@ -12,6 +12,7 @@ from typing import Any
 from rmaplab.litmus.model import Litmus
 from rmaplab.live.knobs import Knobs
 from rmaplab.live.run import check_live, run_live
+from rmaplab.live.slab import CACHES, census
 from rmaplab.runner.choice import NamedKernel
 from rmaplab.runner.run import Difference, RunResult, run, verify
 from rmaplab.runner.texts import changes, render_difference, run_document
@@ -36,11 +37,17 @@ class Comparison:
         return self.difference is None and self.model.violation is None
 
 
-def compare(litmus: Litmus, kernel: NamedKernel, knobs: Knobs) -> Comparison:
-    """Run a litmus on both. InputError for a step that one of them does not have."""
+def compare(litmus: Litmus, kernel: NamedKernel, knobs: Knobs, slab: bool = False) -> Comparison:
+    """Run a litmus on both; with `slab`, count the objects as well, where they can be counted.
+
+    InputError for a step that one of them does not have.
+    """
     check_live(litmus)
     model = run(litmus, kernel.kernel, kernel.name)
     live = run_live(litmus, knobs)
+    if slab:
+        for observation, counts in zip(live.observations, census(litmus, knobs), strict=True):
+            observation |= {"slab": counts} if len(counts) == len(CACHES) else {}
     shown = replace(litmus, observations=tuple(live.observations))
     return Comparison(model, live, verify(model, shown))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from rmaplab.errors import LiveError
 from rmaplab.live.knobs import RUN, STOP, UNMERGE, Knobs
-from rmaplab.live.process import LiveError
 
 #: More pages than a machine of any size has in one pass.
 ALL_PAGES = 1 << 31

@@ -7,18 +7,16 @@ import select
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from rmaplab.errors import LiveError
 from rmaplab.live import program
 
 PROGRAM = program.__file__
 #: Milliseconds that a process may take for a system call, or to end.
 PATIENCE = 30_000
-
-
-class LiveError(Exception):
-    """The running kernel or a process did not do what a run rests on: nothing is known of it."""
 
 
 class Process:
@@ -35,21 +33,26 @@ class Process:
 
     def call(self, name: str, *operands: int) -> int:
         """Call a function of libc: its result, or minus the error number."""
-        self.channel.send(" ".join([name, *map(str, operands)]).encode())
-        return self._answer()
+        return self._asked(" ".join([name, *map(str, operands)]).encode())
 
     def fork(self) -> Process | int:
         """Its new child, or minus the error number."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(self.channel, [b"fork"], [theirs.fileno()])
-        pid = self._answer()
+            pid = self._asked(b"fork", [theirs.fileno()])
         if pid < 0:
             ours.close()
             return pid
         child = Process(pid, ours)
         child._answer()  # it runs
         return child
+
+    def _asked(self, request: bytes, descriptors: Sequence[int] = ()) -> int:
+        try:
+            socket.send_fds(self.channel, [request], descriptors)
+        except OSError as error:
+            raise LiveError(f"process {self.pid} ended by itself: {error}") from error
+        return self._answer()
 
     def _answer(self) -> int:
         try:

@@ -23,7 +23,10 @@ def main(number: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(channel, 4096, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(channel, 4096, 1)
+        except ConnectionError:
+            message = b""
         if not message:
             os._exit(0)
         name, *operands = message.decode().split()

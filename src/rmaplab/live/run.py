@@ -67,13 +67,13 @@ def run_live(litmus: Litmus, knobs: Knobs) -> RunResult:
         for step in every_step(litmus):
             result.texts.append(write_step(step))
             before = frames_by_process(system.mapped(watched))
-            ret = _do(system, step)
+            ret = do_step(system, step)
             result.observations.append(system.observe(watched, before, ret))
     knobs.unmerge()
     return result
 
 
-def _do(system: LiveSystem, step: Step) -> int:
+def do_step(system: LiveSystem, step: Step) -> int:
     """Do a step: 0 or a negative error number."""
     acts = step.process is not None and step.op not in DAEMONS
     if acts and step.process not in system.family.members:

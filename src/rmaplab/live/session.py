@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import platform
@@ -21,6 +22,8 @@ from rmaplab.live.knobs import KSM, STOP, Knobs, restore, save
 
 #: Who changes KSM's knobs holds this file locked; it has the knobs to put back meanwhile.
 LOCK = Path(tempfile.gettempdir()) / "rmaplab-ksm.lock"
+ADDR_NO_RANDOMIZE = 0x0040000
+ASK_PERSONALITY = 0xFFFFFFFF
 PROC_FILES = ("self/pagemap", "self/smaps", "kpagecount", "kpageflags")
 
 
@@ -56,6 +59,7 @@ def session(lock: Path = LOCK, knobs: Knobs | None = None) -> Iterator[Knobs]:
         save(knobs, lock)
         stack.enter_context(_watched(lock, file))
         stack.enter_context(_on_one_cpu())
+        stack.enter_context(_without_randomness())
         yield knobs
 
 
@@ -106,6 +110,18 @@ def _on_one_cpu() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@contextmanager
+def _without_randomness() -> Iterator[None]:
+    """Interpreters that are started meanwhile have the same VMAs each time."""
+    libc = ctypes.CDLL(None)
+    before = libc.personality(ASK_PERSONALITY)
+    libc.personality(before | ADDR_NO_RANDOMIZE)
+    try:
+        yield
+    finally:
+        libc.personality(before)
 
 
 @contextmanager

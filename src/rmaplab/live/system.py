@@ -53,6 +53,8 @@ class LiveSystem(Memory):
             started.callback(self.close)
             for name in processes:
                 self.family.start(name)
+            for name in processes:
+                self._call(name, "getpid")  # its interpreter is ready then
             started.pop_all()
 
     def __enter__(self) -> LiveSystem:
