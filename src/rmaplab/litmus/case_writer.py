@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.litmus.operations import OPERATIONS, WITHOUT_PROCESS
+from rmaplab.litmus.operations import OPERATIONS, WITHOUT_PROCESS, Number
 
 
 def write_case(litmus: Litmus) -> str:
@@ -38,9 +38,14 @@ def _step(step: Step) -> dict[str, Any]:
     written: dict[str, Any] = {"op": step.op}
     if step.op not in WITHOUT_PROCESS:
         written["p"] = step.process
-    defaults = {operand.name: operand.default for operand in OPERATIONS[step.op]}
+    operands = OPERATIONS[step.op]
+    defaults = {each.name: each.default for each in operands if not isinstance(each.kind, Number)}
     return written | {
         name: value
         for name, value in step.args.items()
-        if ("cs" not in step.args if name == "n" else value != defaults.get(name))
+        if (
+            "cs" not in step.args
+            if name == "n"
+            else name not in defaults or value != defaults[name]
+        )
     }

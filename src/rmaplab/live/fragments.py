@@ -19,9 +19,9 @@ from rmaplab.live.knobs import LISTS
 
 BALLAST_PAGES = 1 << 16
 #: The pages with the lowest frames, which are given away one by one.
-LOW = 2048
+LOW = 8192
 #: Frames given away besides, as others on this CPU fault as well.
-SPARE = 256
+SPARE = 500
 MADV_POPULATE_WRITE = 23
 COMPACT_MEMORY = Path("/proc/sys/vm/compact_memory")
 

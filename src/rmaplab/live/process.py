@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -65,6 +66,13 @@ class Process:
 
     def end(self) -> None:
         """Let it exit; returns when its memory is gone."""
+        self._ended(0)
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._ended(signal.SIGKILL)
+
+    def _ended(self, number: int) -> None:
         try:
             watched = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -72,6 +80,7 @@ class Process:
             return
         try:
             self.channel.close()
+            signal.pidfd_send_signal(watched, number)
             ended = select.poll()
             ended.register(watched, select.POLLIN)
             if not ended.poll(PATIENCE):
@@ -119,8 +128,8 @@ class Family:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for name in list(self.members):
-            self.end(name)
+        for process in self.members.values():
+            process.kill()
         for root in self._roots:
             root.wait(PATIENCE / 1000)
         os.close(self.scratch)

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 import rmaplab
-from rmaplab.errors import InputError
+from rmaplab.errors import InputError, LiveError
 from rmaplab.live.knobs import KSM, STOP, Knobs, restore, save
 
 #: Who changes KSM's knobs holds this file locked; it has the knobs to put back meanwhile.
@@ -98,7 +98,8 @@ def _watched(lock: Path, file: int) -> Iterator[None]:
         start_new_session=True,
     ) as watchdog:
         assert watchdog.stdout is not None
-        watchdog.stdout.readline()
+        if not watchdog.stdout.readline():
+            raise LiveError("the process that is to put the knobs back does not start")
         yield
 
 

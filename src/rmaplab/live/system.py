@@ -26,8 +26,8 @@ from rmaplab.runner.observation import (
     ret_of,
 )
 
-#: How often more memory is fragmented, for a page to move that is to.
-TRIES = 8
+#: How often a page is given another frame to get a low one, or memory is fragmented to move it.
+TRIES = 16
 END = BASE + WINDOW * PAGE_SIZE
 #: The fields of an observation, by the names that ksm_stat has for them.
 KSM_STAT = {"rmap_items": "ksm_rmap_items", "zero_pages": "ksm_zero_pages",
