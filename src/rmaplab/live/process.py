@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -80,7 +81,8 @@ class Process:
             return
         try:
             self.channel.close()
-            signal.pidfd_send_signal(watched, number)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(watched, number)
             ended = select.poll()
             ended.register(watched, select.POLLIN)
             if not ended.poll(PATIENCE):
