@@ -26,3 +26,7 @@ class InputError(Exception):
         super().__init__(f"{place}: {message}" if place else message)
         self.message = message
         self.place = place
+
+
+class LiveError(Exception):
+    """The running kernel, or a process on it, failed a live run: nothing is known. Status 2."""

@@ -28,6 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "litmus": ("errors", "checker.verdict"),
     "report": ("errors", "checker.verdict"),
     "runner": RUNNABLE,
+    "live": RUNNABLE,
     "cli": EVERYTHING,
     "__main__": EVERYTHING,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from traceback import walk_stack, walk_tb
 from types import CodeType
@@ -12,25 +12,26 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rmaplab.errors import Place
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_LOCKED
 from rmaplab.kernel.pgtable import Pte
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.litmus.operations import KSMD, OPERATIONS, WITHOUT_PROCESS
+from rmaplab.litmus.operations import KSMD
 from rmaplab.machine import KernelStateError, Machine, list_empty, rb_items
 from rmaplab.machine.context import RUNNING, Context
+from rmaplab.runner.random_steps import (
+    BEGINNINGS,
+    NOWHERE,
+    Drawn,
+    Mix,
+    drawn_steps,
+    litmus_of,
+)
 from rmaplab.runner.scenario import boot, operation, task_of
 from rmaplab.runner.truths import broken_truths, entries_of, tree_matches_list
 
-PAGES = 12
-MOST_PROCESSES = 5
 LEAST, MOST = 15, 40  # steps; some of them are nothing, to which a failing sequence shrinks
-PLACES = (0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 8, 10)
-NOWHERE = Place("", 0, 0)
 SOURCES = re.compile(r"rmaplab.(kernel|history)\b")
-NAMES = tuple(f"P{number}" for number in range(1, 100))
-
 #: Operations and how often they are drawn.
 WEIGHTS: Mapping[str, int] = {
     "nothing": 1, "mmap": 4, "write": 8, "poke": 2, "read": 2, "fault": 2, "fork": 5, "exit": 3,
@@ -39,128 +40,20 @@ WEIGHTS: Mapping[str, int] = {
     "reclaim": 1, "walk": 2, "brk": 4, "mremap": 6, "mlock": 3, "munlock": 2, "swap_out": 6,
     "swap_in": 2, "swapoff": 1, "swapon": 1,
 }  # fmt: skip
-ADVICE = ("mergeable", "unmergeable", "dontneed", "dontfork", "dofork")
-OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all", "set")
-OF_SWAP = ("swap_out", "swap_in", "swapoff", "swapon")
-#: What a process has in the beginning, of which some pages are written then.
-BEGINNINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "mapping": ("mmap", {"at": 0, "n": 8, "prot": "rw"}),
-    "heap": ("brk", {"n": 8}),
-    "stack": ("mmap", {"at": 5, "n": 3, "growsdown": True, "prot": "rw"}),
-}
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What is drawn for a step, before it is known which processes there are.
-
-    `again` is to do it to the pages, and by the process, of the step before.
-    """
-
-    what: str
-    who: int
-    at: int
-    n: int
-    content: int
-    prot: str
-    to: int | None
-    new_n: int
-    fail: int
-    again: bool
-
-
-def drawn_steps() -> st.SearchStrategy[list[Drawn]]:
-    """Steps as they are drawn."""
-    whats = [what for what, weight in WEIGHTS.items() for _ in range(weight)]
-    drawn = st.builds(
-        Drawn,
-        what=st.sampled_from(whats),
-        who=st.integers(0, MOST_PROCESSES - 1),
-        at=st.sampled_from(PLACES),
-        n=st.sampled_from((1, 1, 2, 2, 3, 4, 5, 6)),
-        content=st.integers(0, 2),
-        prot=st.sampled_from(("rw", "rw", "rw", "r", "none")),
-        to=st.sampled_from((None, *PLACES)),
-        new_n=st.sampled_from((1, 1, 2, 2, 3, 4)),
-        fail=st.sampled_from((0,) * 14 + (1, 1, 2, 3, 4, 5, 6)),
-        again=st.sampled_from((False, False, True)),
-    )
-    return st.lists(drawn, min_size=LEAST, max_size=MOST)
-
-
-class _Writer:
-    """Makes steps of what is drawn: each is done by a process that is there then."""
-
-    def __init__(self, beginnings: Sequence[str], config: Mapping[str, bool]) -> None:
-        self.beginnings = beginnings
-        self.names = iter(NAMES)
-        self.processes = tuple(next(self.names) for _ in beginnings)
-        self.running = list(self.processes)
-        self.config = config
-
-    def steps(self, drawn: Sequence[Drawn]) -> Iterator[Step]:
-        for name, beginning in zip(self.processes, self.beginnings, strict=True):
-            op, args = BEGINNINGS[beginning]
-            yield Step(op, name, args, NOWHERE)
-            yield Step("write", name, {"at": 2, "n": 4, "c": 1}, NOWHERE)
-        before = None
-        for one in drawn:
-            if one.again and before is not None:
-                one = replace(one, who=before.who, at=before.at, n=before.n)
-            before = one
-            step = self._step(one)
-            if step is not None:
-                yield step
-
-    def _step(self, one: Drawn) -> Step | None:
-        what, op = one.what, "madvise" if one.what in ADVICE else one.what
-        if what == "nothing":
-            return None
-        if not self.config["CONFIG_KSM"] and what in OF_KSM:
-            return None
-        if not self.config["CONFIG_SWAP"] and what in OF_SWAP:
-            return None
-        who = self.running[one.who % len(self.running)]
-        if op == "exit" and len(self.running) == 1:
-            return None
-        if op == "fork" and len(self.running) >= MOST_PROCESSES:
-            return None
-        args = self._args(one, op)
-        if one.fail:
-            args["fail"] = one.fail
-        if op == "fork":
-            args["child"] = next(self.names)
-            if not one.fail:  # else nobody knows whether there is a child
-                self.running.append(args["child"])
-        if op == "exit":
-            self.running.remove(who)
-        process = KSMD if op == "scan" else None if op in WITHOUT_PROCESS else who
-        return Step(op, process, args, NOWHERE)
-
-    def _args(self, one: Drawn, op: str) -> dict[str, Any]:
-        n = one.at if op == "brk" else min(one.n, PAGES - one.at)
-        known = {
-            "at": one.at, "n": n, "c": one.content, "prot": one.prot, "off": 8 * one.content,
-            "v": one.content, "write": bool(one.content), "advice": one.what, "k": 1 + one.n % 3,
-            "growsdown": one.content == 2 or None, "to": one.to, "new_n": one.new_n,
-            "knob": "run", "value": one.content,
-        }  # fmt: skip
-        wanted = [operand.name for operand in OPERATIONS[op]]
-        return {name: known[name] for name in wanted if known.get(name) is not None}
+FAILS = (0,) * 14 + (1, 1, 2, 3, 4, 5, 6)
 
 
 def litmuses(processes: int = 2) -> st.SearchStrategy[Litmus]:
     """Scenarios of one flow."""
     configs = st.sampled_from([(True, True)] * 4 + [(True, False), (False, True), (False, False)])
     beginnings = st.lists(st.sampled_from(list(BEGINNINGS)), min_size=processes, max_size=processes)
+    mix = Mix(WEIGHTS, LEAST, MOST, FAILS)
 
     def make(drawn: list[Drawn], began: list[str], config: tuple[bool, bool], swap: bool) -> Litmus:
         switches = {"CONFIG_KSM": config[0], "CONFIG_MIGRATION": config[1], "CONFIG_SWAP": swap}
-        writer = _Writer(began, switches)
-        steps = tuple(writer.steps(drawn))
-        return Litmus("found", processes=writer.processes, config=switches, setup=steps)
+        return litmus_of(drawn, began, replace(mix, config=switches))
 
-    return st.builds(make, drawn_steps(), beginnings, configs, st.booleans())
+    return st.builds(make, drawn_steps(mix), beginnings, configs, st.booleans())
 
 
 # Running them

@@ -10,11 +10,13 @@ import click
 from rmaplab import __version__
 from rmaplab.cli.check import check
 from rmaplab.cli.common import EXIT_CLOSED_PIPE, EXIT_INPUT, EXIT_INTERRUPTED
+from rmaplab.cli.fuzz import fuzz
 from rmaplab.cli.kernels import kernels
+from rmaplab.cli.live import live
 from rmaplab.cli.protocol import protocol
 from rmaplab.cli.replay import replay
 from rmaplab.cli.run import run
-from rmaplab.errors import InputError
+from rmaplab.errors import InputError, LiveError
 
 
 class Commands(click.Group):
@@ -24,7 +26,7 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except InputError as error:
+        except (InputError, LiveError) as error:
             click.echo(f"rmaplab: {error}", err=True)
             ctx.exit(EXIT_INPUT)
         except KeyboardInterrupt:
@@ -52,5 +54,5 @@ def main() -> None:
     """A laboratory for the anonymous reverse map of Linux."""
 
 
-for command in (check, run, replay, kernels, protocol):
+for command in (check, run, live, fuzz, replay, kernels, protocol):
     main.add_command(command)

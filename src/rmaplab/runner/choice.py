@@ -42,6 +42,11 @@ def find_kernel(name: str) -> NamedKernel:
         raise InputError(f"--kernel {name}: {message}") from error
 
 
+def newest_release() -> str:
+    """The name of the last release there is."""
+    return [name for name in history.KERNELS if name.startswith("v")][-1]
+
+
 def find_litmus(name: str) -> Litmus:
     """A litmus by its file, or by its name in the shipped collection."""
     if name.partition(":")[0].endswith(".py"):

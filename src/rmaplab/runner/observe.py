@@ -5,9 +5,7 @@ Nothing here runs a step of the kernel. A slot is a page number that any step of
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rmaplab.kernel import contents
@@ -23,27 +21,26 @@ from rmaplab.kernel.mm_types import (
 from rmaplab.kernel.pgtable import Pte
 from rmaplab.litmus.model import Litmus
 from rmaplab.machine import pgd_addresses, pte_get, pte_offset_map, rb_items
+from rmaplab.runner.observation import (
+    UNREADABLE,
+    Frame,
+    Frames,
+    Mapped,
+    Observation,
+    Slot,
+    changed,
+    contents_seen,
+    frames_by_process,
+    pages_and_frames,
+    ret_of,
+)
 from rmaplab.runner.places import BASE, address_of
 from rmaplab.runner.scenario import every_step
 from rmaplab.runner.system import System
 
-Observation = dict[str, Any]
-Frames = dict[str, dict[int, int]]
-Runs = list[list[Any]]
-
 #: Counters that these kernels do not have yet.
 LATER_COUNTERS = ("ksm_zero_pages", "stable_node_chains", "stable_node_dups", "pages_skipped")
 KB_PER_PAGE = PAGE_SIZE >> 10
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A watched page of a process that maps something there."""
-
-    process: str
-    number: int
-    entry: Pte
-    readable: bool
 
 
 def watched_slots(litmus: Litmus) -> tuple[int, ...]:
@@ -61,137 +58,58 @@ def watched_slots(litmus: Litmus) -> tuple[int, ...]:
 
 def frames_of(system: System, slots: Iterable[int]) -> Frames:
     """By process: the frame behind each slot; the zero page is one of them."""
-    names = [name for name, _ in system.processes()]
-    found: Frames = {name: {} for name in names}
-    for slot in _present(system, tuple(slots)):
-        found[slot.process][slot.number] = slot.entry.pfn
-    return found
+    return frames_by_process(mapped_in(system, tuple(slots)))
 
 
 def observe(system: System, slots: tuple[int, ...], before: Frames, ret: int) -> Observation:
     """The state after a step that returned `ret`; `before` is frames_of() before the step."""
-    present = _present(system, slots)
-    names = _names(system, present)
+    mapped = mapped_in(system, slots)
     vmas = {name: _watched_vmas(mm, slots) for name, mm in system.processes()}
     return {
-        "ret": errno.errorcode.get(-ret, str(ret)) if ret else 0,
-        "pages": _pages(system, slots, present, names),
-        "frames": _frames(system, present, names),
-        "bytes": _bytes(system, present),
-        "changed": _changed(before, frames_of(system, slots)),
+        "ret": ret_of(ret),
+        **pages_and_frames(mapped),
+        "bytes": contents_seen(mapped, lambda slot: _label(system, slot)),
+        "changed": changed(before, frames_by_process(mapped)),
         "ksm": _ksm(system),
         "vmas": {name: [_vma(vma) for vma in own] for name, own in vmas.items()},
         "smaps": {name: _smaps(system, own) for name, own in vmas.items()},
         "proc_ksm": {name: _proc_ksm(system, mm) for name, mm in system.processes()},
+        "slab": _slab(system),
     }
 
 
-def _runs(labelled: Iterable[tuple[int, Any]]) -> Runs:
-    """[first, count, label] for neighbours with the same label."""
-    runs: Runs = []
-    for number, label in labelled:
-        if runs and runs[-1][0] + runs[-1][1] == number and runs[-1][2] == label:
-            runs[-1][1] += 1
-        else:
-            runs.append([number, 1, label])
-    return runs
+def mapped_in(system: System, slots: tuple[int, ...]) -> Mapped:
+    """What the processes map in these slots."""
+    found = [
+        Slot(name, number, entry.pfn, entry.special)
+        for name, mm in system.processes()
+        for number in slots
+        if isinstance(entry := _entry(mm, number), Pte)
+    ]
+    pages = {slot.pfn: system.kernel.pfn_to_page(slot.pfn) for slot in found if not slot.zero}
+    frames = {
+        pfn: Frame(system.kernel.page_mapcount(page), bool(system.kernel.PageKsm(page)))
+        for pfn, page in pages.items()
+    }
+    return Mapped([name for name, _ in system.processes()], slots, found, frames)
 
 
-def _present(system: System, slots: tuple[int, ...]) -> list[Slot]:
-    return [slot for name, mm in system.processes() for slot in _present_in(name, mm, slots)]
+def _entry(mm: Any, number: int) -> Any:
+    ptep = pte_offset_map(mm.pgd, address_of(number))
+    return pte_get(ptep) if ptep is not None else None
 
 
-def _present_in(name: str, mm: Any, slots: tuple[int, ...]) -> Iterator[Slot]:
-    for number in slots:
-        ptep = pte_offset_map(mm.pgd, address_of(number))
-        entry = pte_get(ptep) if ptep is not None else None
-        if isinstance(entry, Pte):
-            yield Slot(name, number, entry, _is_readable(mm, address_of(number)))
+def _label(system: System, slot: Slot) -> str:
+    mm = system.tasks[slot.process].mm
+    if not _is_readable(mm, address_of(slot.number)):
+        return UNREADABLE
+    return contents.label(system.contents_of(_entry(mm, slot.number)))
 
 
 def _is_readable(mm: Any, address: int) -> bool:
     allowed = VM_READ | VM_WRITE | VM_EXEC
     vmas = rb_items(mm.mm_rb)
     return any(vma.vm_start <= address < vma.vm_end and vma.vm_flags & allowed for vma in vmas)
-
-
-# pages, frames, bytes, changed
-
-
-def _names(system: System, present: list[Slot]) -> dict[int, str]:
-    """What to call each frame: `own`, or f0, f1, ... and k0, k1, ... as they first appear."""
-    shown = [slot.entry.pfn for slot in present if not slot.entry.special]
-    names: dict[int, str] = {}
-    counts = {"f": 0, "k": 0}
-    for pfn in shown:
-        if pfn in names:
-            continue
-        page = system.kernel.pfn_to_page(pfn)
-        kind = "k" if system.kernel.PageKsm(page) else "f"
-        if kind == "f" and system.kernel.page_mapcount(page) == 1 and shown.count(pfn) == 1:
-            names[pfn] = "own"
-        else:
-            names[pfn] = f"{kind}{counts[kind]}"
-            counts[kind] += 1
-    return names
-
-
-def _pages(
-    system: System, slots: tuple[int, ...], present: list[Slot], names: Mapping[int, str]
-) -> dict[str, Runs]:
-    what = {
-        (slot.process, slot.number): "zero" if slot.entry.special else names[slot.entry.pfn]
-        for slot in present
-    }
-    return {
-        name: _runs((number, what.get((name, number), "none")) for number in slots)
-        for name, _ in system.processes()
-    }
-
-
-def _frames(
-    system: System, present: list[Slot], names: Mapping[int, str]
-) -> dict[str, dict[str, int]]:
-    shown = [slot.entry.pfn for slot in present]
-    return {
-        name: {
-            "maps": system.kernel.page_mapcount(system.kernel.pfn_to_page(pfn)),
-            "slots": shown.count(pfn),
-        }
-        for pfn, name in names.items()
-        if name != "own"
-    }
-
-
-def _bytes(system: System, present: list[Slot]) -> dict[str, Runs]:
-    """Labels of contents. A frame is read once, by the slot first seen with it.
-
-    So a process can seem unable to read a page of its own: a relative before it cannot.
-    """
-    read: dict[int, str] = {}
-    labels: dict[str, list[tuple[int, str]]] = {name: [] for name, _ in system.processes()}
-    for slot in present:
-        if slot.entry.special:
-            label = _label(system, slot)
-        else:
-            label = read.setdefault(slot.entry.pfn, _label(system, slot))
-        labels[slot.process].append((slot.number, label))
-    return {name: _runs(found) for name, found in labels.items()}
-
-
-def _label(system: System, slot: Slot) -> str:
-    return contents.label(system.contents_of(slot.entry)) if slot.readable else "EFAULT"
-
-
-def _changed(before: Frames, after: Frames) -> dict[str, Runs]:
-    """Slots whose frame is another one now."""
-    changed: dict[str, Runs] = {}
-    for name, frames in after.items():
-        old = before.get(name, {})
-        moved = [number for number, pfn in frames.items() if old.get(number, pfn) != pfn]
-        if moved:
-            changed[name] = [run[:2] for run in _runs((number, None) for number in moved)]
-    return changed
 
 
 # vmas, smaps
@@ -254,3 +172,12 @@ def _proc_ksm(system: System, mm: Any) -> dict[str, int]:
     items = [item for item in live if item.mm is mm]
     merging = sum(bool(item.address & STABLE_FLAG) for item in items)
     return {"rmap_items": len(items), "zero_pages": 0, "merging_pages": merging}
+
+
+# Slab caches
+
+
+def _slab(system: System) -> dict[str, int]:
+    """The objects of the reverse map that are allocated; their numbers are those of slabinfo."""
+    caches = (system.kernel.anon_vma_cachep, system.kernel.anon_vma_chain_cachep)
+    return {cache.name: len(cache.live()) for cache in caches}

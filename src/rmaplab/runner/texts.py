@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rmaplab.runner.observe import Observation
+from rmaplab.runner.observation import Observation
 from rmaplab.runner.replay import ReplayResult
 from rmaplab.runner.run import Difference, RunResult, Wrong
 
 INDENT = "    "
 NOTHING = "nothing"
+NO_OBJECTS = {"anon_vma": 0, "anon_vma_chain": 0}
 
 #: Fields of an observation that have lines of their own, one for each process.
 PER_PROCESS = ("pages", "bytes", "vmas")
@@ -26,7 +27,7 @@ def render_run(result: RunResult, difference: Difference | None = None) -> str:
         after = result.observations[number - 1] if done else {}
         ret = f" -> {after['ret']}" if done and after["ret"] else ""
         lines += ["", f"{number:>3}  {text}{ret}"]
-        lines += [INDENT + " " + line for line in _changes(before, after)] if done else []
+        lines += [INDENT + " " + line for line in changes(before, after)] if done else []
         before = after
     lines += _ending(result.violation)
     if difference is not None:
@@ -112,7 +113,7 @@ def _ending(violation: Wrong | None) -> list[str]:
     return ["", f"{violation.kind} in {where}: {violation.message}"]
 
 
-def _changes(before: Observation, after: Observation) -> Iterator[str]:
+def changes(before: Observation, after: Observation) -> Iterator[str]:
     """A line for each process and field that the step changed, then frames and counters."""
     for name in after["pages"]:
         yield from _process_lines(name, before, after)
@@ -124,6 +125,8 @@ def _changes(before: Observation, after: Observation) -> Iterator[str]:
     counters = {name: count for name, count in after["ksm"].items() if count}
     if after["ksm"] != before.get("ksm", after["ksm"]) or (counters and not before):
         yield f"ksm  {_value(counters)}"
+    if "slab" in after and after["slab"] != before.get("slab", NO_OBJECTS):
+        yield f"slab  {_value(after['slab'])}"
 
 
 def _process_lines(name: str, before: Observation, after: Observation) -> Iterator[str]:

@@ -302,7 +302,9 @@ def test_a_document_has_the_observations_and_the_difference() -> None:
 
     assert document["litmus"] == "cow_child_writes"
     assert document["kernel"] == "v2.6.38"
+    slabs = [step.pop("slab") for step in document["steps"]]
     assert document["steps"] == json.loads((CASES / "cow_child_writes.json").read_text())["expect"]
+    assert slabs[2] == {"anon_vma": 2, "anon_vma_chain": 3}
     assert document["difference"]["expected"] == 1
     assert "violation" not in document
 
@@ -314,12 +316,13 @@ def test_the_text_has_a_block_for_each_step() -> None:
         "x on v2.6.38\n"
         "\n  1  A: mmap 0 2\n     A  pages 0-1: none, 9: none\n        vmas 0-1: rw\n"
         "\n  2  A: write 0 = 1\n     A  pages 0: own, 1: none, 9: none\n        bytes 0: 1\n"
+        "     slab  anon_vma 1, anon_vma_chain 1\n"
         "\n  3  A: fork B\n     A  pages 0: f0, 1: none, 9: none\n"
         "     B  pages 0: f0, 1: none, 9: none\n        bytes 0: 1\n        vmas 0-1: rw\n"
-        "     frames  f0 maps 2, slots 2\n"
+        "     frames  f0 maps 2, slots 2\n     slab  anon_vma 2, anon_vma_chain 3\n"
         "\n  4  B: read 9 -> EFAULT\n"
         "\n  5  B: exit\n     A  pages 0: own, 1: none, 9: none\n     B  is gone\n"
-        "     frames  nothing\n"
+        "     frames  nothing\n     slab  anon_vma 1, anon_vma_chain 1\n"
     )
 
 

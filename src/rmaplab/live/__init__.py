@@ -1,0 +1,1 @@
+"""The running Linux as referee: real processes do the steps of a litmus, root looks at them."""
