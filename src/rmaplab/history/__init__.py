@@ -41,6 +41,31 @@ from rmaplab.history.v2_6_36 import (
     Commitf18194275c39,
 )
 from rmaplab.history.v2_6_38 import V2_6_38, Commit1ce82b69e96c
+from rmaplab.history.v3_0_ksm import Commit2b472611a32a
+from rmaplab.history.v3_9_ksm import (
+    Commit8aafa6a485ae,
+    Commit90bd6fd31c80,
+    Commit4146d2d673e8,
+    Commit5117b3b835f2,
+    Commitc8d6553b9580,
+    Commitcbf86cfe04a6,
+)
+from rmaplab.history.v4_4_ksm import Commitf2e5ff85ed5f
+from rmaplab.history.v4_6_ksm import Commit7496fea9a6bf
+from rmaplab.history.v4_11_ksm import Commite86c59b1b12d
+from rmaplab.history.v4_13_ksm import Commit2c653d0ee2ae
+from rmaplab.history.v5_1_ksm import Commit2cee57d1b08a
+from rmaplab.history.v5_13_ksm import Commit3e96b6a2e9ad
+from rmaplab.history.v5_19_ksm import Commit7609385337a4
+from rmaplab.history.v6_1_ksm import Commitcb4df4cae4f2
+from rmaplab.history.v6_2_ksm import Commit6cce3314b928
+from rmaplab.history.v6_4_ksm import Commit24139c07f413, Commitd7597f59d1d3
+from rmaplab.history.v6_6_ksm import Commit6080d19f0704, Commit79271476b336, Commite2942062e01d
+from rmaplab.history.v6_7_ksm import Commit3c6f33b7273a, Commit5e924ff54d08
+from rmaplab.history.v6_9_ksm import Commit3a9e567ca45f
+from rmaplab.history.v6_11_ksm import Commita0b856b617c5, Commitd58a361b0350
+from rmaplab.history.v6_17_ksm import Commitcf7e7a3503df
+from rmaplab.history.v6_18_ksm import Commit4d6fc29f3634, V6_18_ksm
 from rmaplab.kernel.kernel import Kernel
 
 V2_6_34 = Kernel
@@ -81,6 +106,35 @@ KERNELS: dict[str, type[Kernel]] = {
     "v2.6.36": V2_6_36,
     "1ce82b69e96c": Commit1ce82b69e96c,
     "v2.6.38": V2_6_38,
+    "2b472611a32a": Commit2b472611a32a,
+    "90bd6fd31c80": Commit90bd6fd31c80,
+    "8aafa6a485ae": Commit8aafa6a485ae,
+    "cbf86cfe04a6": Commitcbf86cfe04a6,
+    "c8d6553b9580": Commitc8d6553b9580,
+    "5117b3b835f2": Commit5117b3b835f2,
+    "4146d2d673e8": Commit4146d2d673e8,
+    "f2e5ff85ed5f": Commitf2e5ff85ed5f,
+    "7496fea9a6bf": Commit7496fea9a6bf,
+    "e86c59b1b12d": Commite86c59b1b12d,
+    "2c653d0ee2ae": Commit2c653d0ee2ae,
+    "2cee57d1b08a": Commit2cee57d1b08a,
+    "3e96b6a2e9ad": Commit3e96b6a2e9ad,
+    "7609385337a4": Commit7609385337a4,
+    "cb4df4cae4f2": Commitcb4df4cae4f2,
+    "6cce3314b928": Commit6cce3314b928,
+    "d7597f59d1d3": Commitd7597f59d1d3,
+    "24139c07f413": Commit24139c07f413,
+    "79271476b336": Commit79271476b336,
+    "e2942062e01d": Commite2942062e01d,
+    "6080d19f0704": Commit6080d19f0704,
+    "5e924ff54d08": Commit5e924ff54d08,
+    "3c6f33b7273a": Commit3c6f33b7273a,
+    "3a9e567ca45f": Commit3a9e567ca45f,
+    "d58a361b0350": Commitd58a361b0350,
+    "a0b856b617c5": Commita0b856b617c5,
+    "cf7e7a3503df": Commitcf7e7a3503df,
+    "4d6fc29f3634": Commit4d6fc29f3634,
+    "v6.18": V6_18_ksm,
 }
 
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:

@@ -125,10 +125,16 @@ class DirectTree(Tree):
 
     def erase(self, item: Any) -> None:
         """Take an item out."""
+        del self._items[self._place(item)]
+
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        self._items[self._place(victim)] = new
+
+    def _place(self, item: Any) -> int:
         for place, other in enumerate(self._items):
             if other is item:
-                del self._items[place]
-                return
+                return place
         raise KernelStateError("bug-on", "rb_erase of an item that is not in the tree", item)
 
     def reset(self) -> None:

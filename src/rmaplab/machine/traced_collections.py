@@ -145,6 +145,10 @@ class TracedTree(Part, Tree):
         """Take an item out."""
         self.act("rb_erase", _tree_erase, item)
 
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        self.act("rb_replace_node", _tree_replace, victim, new)
+
     def reset(self) -> None:
         """Forget all items."""
         self.act("rb_reset", assign, ())
@@ -162,6 +166,10 @@ def _tree_insert(items: Any, item: Any, place: int) -> Any:
 
 def _tree_erase(items: Any, item: Any) -> Any:
     return rules.list_remove(items, item), None
+
+
+def _tree_replace(items: Any, victim: Any, new: Any) -> Any:
+    return rules.tree_replace(items, victim, new), None
 
 
 class TracedPte(Part, PtePointer):

@@ -60,6 +60,7 @@ from rmaplab.machine import (
     rb_erase,
     rb_insert,
     rb_items,
+    rb_replace_node,
     rb_reset,
     rb_root,
     set_pte_at,
@@ -245,6 +246,9 @@ OPERATIONS: dict[str, Callable[[Any, Any, int], Any]] = {
     "list_back": lambda a, b, n: list(list_for_each_entry_reverse(a.head)),
     "rb_insert": insert_once,
     "rb_erase": lambda a, b, n: rb_erase(a.items, b),
+    "rb_replace_node": lambda a, b, n: (
+        None if a in rb_items(a.items) else rb_replace_node(a.items, b, a)
+    ),
     "rb_reset": lambda a, b, n: rb_reset(a.items),
     "rb_items": lambda a, b, n: rb_items(a.items),
     "pte_alloc": lambda a, b, n: pte_alloc_map(a.tables, n << 12) is not None,
