@@ -20,6 +20,7 @@ from rmaplab.machine import (
     ListHead,
     RbLink,
     Struct,
+    Tree,
     atomic,
     atomic_dec,
     atomic_inc,
@@ -40,6 +41,7 @@ from rmaplab.machine import (
     rb_items,
     rb_replace_node,
     rb_root,
+    rb_tree,
     value,
 )
 
@@ -62,6 +64,8 @@ class StableNodeOfChain(StableNodeOfMovingPage):
 class KsmGlobalsWithLimit(KsmGlobalsWithZeroPages):
     """The static variables, with those of the limit."""
 
+    #: Of its very shape: a chain is pruned when a search comes past it.
+    root_stable_tree: Tree = rb_tree()
     ksm_stable_node_chains: Atomic = atomic()
     ksm_stable_node_dups: Atomic = atomic()
     ksm_max_page_sharing: int = value(256, marked="shown without ksm_thread_mutex")

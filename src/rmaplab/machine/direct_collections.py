@@ -15,6 +15,7 @@ from rmaplab.machine.handles import (
     RbLink,
     Tree,
 )
+from rmaplab.machine.rbtree import RbPlace, RbRoot
 from rmaplab.machine.struct import Field
 
 
@@ -144,6 +145,40 @@ class DirectTree(Tree):
     def items(self) -> tuple[Any, ...]:
         """All items in order."""
         return tuple(self._items)
+
+
+class DirectRbTree(Tree):
+    """A red-black tree of structs."""
+
+    __slots__ = ("_root", "owner")
+
+    def __init__(self, owner: Any, field: str, declared: Field) -> None:
+        self.owner = owner
+        self._root = RbRoot()
+
+    def root(self) -> Any:
+        """Where a descent begins."""
+        return RbPlace(self._root.node)
+
+    def insert(self, item: Any, link: Any) -> None:
+        """Put an item at an empty place."""
+        self._root.insert(item, link.path)
+
+    def erase(self, item: Any) -> None:
+        """Take an item out."""
+        self._root.erase(item)
+
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        self._root.find(victim).item = new
+
+    def reset(self) -> None:
+        """Forget all items."""
+        self._root = RbRoot()
+
+    def items(self) -> tuple[Any, ...]:
+        """All items in order."""
+        return tuple(node.item for node in self._root.nodes())
 
 
 class DirectPte(PtePointer):
