@@ -56,6 +56,7 @@ from rmaplab.history.v4_11_ksm import Commite86c59b1b12d
 from rmaplab.history.v4_13_ksm import Commit2c653d0ee2ae
 from rmaplab.history.v5_1_ksm import Commit2cee57d1b08a
 from rmaplab.history.v5_13_ksm import Commit3e96b6a2e9ad
+from rmaplab.history.v5_18_ksm import Commit2fbb0c10d1e8
 from rmaplab.history.v5_19_ksm import Commit7609385337a4
 from rmaplab.history.v6_1_ksm import Commitcb4df4cae4f2
 from rmaplab.history.v6_2_ksm import Commit6cce3314b928
@@ -119,6 +120,7 @@ KERNELS: dict[str, type[Kernel]] = {
     "2c653d0ee2ae": Commit2c653d0ee2ae,
     "2cee57d1b08a": Commit2cee57d1b08a,
     "3e96b6a2e9ad": Commit3e96b6a2e9ad,
+    "2fbb0c10d1e8": Commit2fbb0c10d1e8,
     "7609385337a4": Commit7609385337a4,
     "cb4df4cae4f2": Commitcb4df4cae4f2,
     "6cce3314b928": Commit6cce3314b928,

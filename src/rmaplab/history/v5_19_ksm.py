@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v5_13_ksm import V5_13_ksm
+from rmaplab.history.v5_18_ksm import V5_18_ksm
 from rmaplab.kernel.mm_types import MmStruct
 from rmaplab.machine import Atomic, Struct, atomic, atomic_dec, atomic_inc, atomic_read, atomic_set
 
@@ -15,7 +15,7 @@ class MmStructWithMergingPages(MmStruct):
     ksm_merging_pages: Atomic = atomic()
 
 
-class Commit7609385337a4(V5_13_ksm):
+class Commit7609385337a4(V5_18_ksm):
     """7609385337a4 "ksm: count ksm merging pages for each process".
 
     2022-04-28, v5.19.

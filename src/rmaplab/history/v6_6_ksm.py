@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v4_13_ksm import KsmGlobalsWithLimit
+from rmaplab.history.v5_18_ksm import KsmGlobalsWithBatch
 from rmaplab.history.v6_1_ksm import MmStructWithRmapItems
 from rmaplab.history.v6_4_ksm import V6_4_ksm
 from rmaplab.kernel.memory import MmuGather
@@ -21,7 +21,7 @@ from rmaplab.machine import (
 )
 
 
-class KsmGlobalsCountingZeroPages(KsmGlobalsWithLimit):
+class KsmGlobalsCountingZeroPages(KsmGlobalsWithBatch):
     """The static variables, with a count of zero pages."""
 
     ksm_zero_pages: Atomic = atomic()
