@@ -43,6 +43,10 @@ class Commit2fbb0c10d1e8(V5_13_ksm):
         if len(self.ksm.mlock_fbatch) == PAGEVEC_SIZE:
             self.mlock_drain()
 
+    def batched_pages(self) -> tuple[Any, ...]:
+        """Those of ksmd's CPU."""
+        return tuple(self.ksm.mlock_fbatch) if self.CONFIG_KSM else ()
+
     def mlock_drain(self) -> None:
         """New: let the pages of the batch go."""
         pages = self.ksm.mlock_fbatch

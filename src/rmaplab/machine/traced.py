@@ -16,8 +16,8 @@ from rmaplab.machine.cells import Action, Cell, Guard, Rule, Slot, key_of
 from rmaplab.machine.context import RUNNING, Context
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.machine import SLAB_STATIC, KmemCache, Machine
-from rmaplab.machine.rules import BLOCKED
 from rmaplab.machine.rbtree import RbRoot
+from rmaplab.machine.rules import BLOCKED
 from rmaplab.machine.struct import Kind, Struct
 from rmaplab.machine.traced_slab import TracedCache, ref_class
 
