@@ -65,7 +65,8 @@ class Commit6cce3314b928(V6_1_ksm):
         entry = pte_get(ptep) if ptep is not None else None
         ret = int(self.handle_mm_fault(vma.vm_mm, vma, addr, write=True))
         if ptep is not None and is_migration_entry(entry) and pte_get(ptep) == entry:
-            pte_wait_while(ptep, entry)  # until then the fault would come back again and again
+            # Until then the fault would come back again and again.
+            pte_wait_while(ptep, entry)  # unreached: only another CPU can be about to set it
         return ret
 
 
