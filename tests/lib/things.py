@@ -21,6 +21,7 @@ from rmaplab.machine import (
     mutex,
     page_table,
     pointer,
+    rb_tree,
     refcount,
     rwsem,
     spinlock,
@@ -40,4 +41,5 @@ class Thing(Struct):
     head: ListHead = list_head()
     entry: ListEntry = list_entry()
     items: Tree = tree()
+    shaped: Tree = rb_tree()
     tables: PageTable = page_table()

@@ -234,13 +234,19 @@ class Migrate(KernelBase):
                 return -EAGAIN
             self.lock_page(page)
         # Only under the page lock is it certain that the page does not become a KSM page.
-        busy = self.PageKsm(page) and not offlining
-        rc = -EBUSY if busy else self.wait_and_move(newpage, page, force)
+        migrates = self.migrates(page, offlining)
+        rc = self.wait_and_move(newpage, page, force) if migrates else -EBUSY
         self.unlock_page(page)
         if rc != -EAGAIN:
             pages.remove(page)
             self.putback_lru_page(page)
         return rc
+
+    # The condition, cut out for c8d6553b9580 "ksm: make KSM page migration possible", 3.9.
+
+    def migrates(self, page: Any, offlining: bool) -> bool:
+        """Whether a page may move: one of KSM only for memory hotplug."""
+        return offlining or not self.PageKsm(page)
 
     def wait_and_move(self, newpage: Any, page: Any, force: bool) -> int:
         """The part of unmap_and_move that makes sure that the page is not being written."""

@@ -263,6 +263,7 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         INIT_LIST_HEAD(vma.anon_vma_chain)
         vma.vm_file = file
         self.vma_link(mm, vma, prev, rb_link)
+        self.ksm_add_vma(vma)
         return addr
 
     def accountable_mapping(self, vm_flags: int) -> bool:

@@ -73,6 +73,12 @@ class PageAlloc(KernelBase):
         if atomic_dec_and_test(page._count):
             self.free_page(page)
 
+    # Cut out for 2fbb0c10d1e8 "mm/munlock: mlock_page() munlock_page() batch by pagevec", 5.18.
+
+    def batched_pages(self) -> tuple[Any, ...]:
+        """The pages that a CPU has collected, with a reference each: none."""
+        return ()
+
     def page_cache_release(self, page: Any) -> None:
         """put_page under its name in the page cache (include/linux/pagemap.h)."""
         self.put_page(page)

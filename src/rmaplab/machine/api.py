@@ -318,6 +318,11 @@ def rb_insert(tree: Tree, item: Any, link: RbLink) -> None:
     tree.insert(item, link)
 
 
+def rb_replace_node(tree: Tree, victim: Any, new: Any) -> None:
+    """Put an item in the place of another."""
+    tree.replace(victim, new)
+
+
 def rb_erase(tree: Tree, item: Any) -> None:
     """Take an item out."""
     tree.erase(item)

@@ -13,6 +13,7 @@ from rmaplab.machine.direct_collections import (
     DirectListEntry,
     DirectListHead,
     DirectPageTable,
+    DirectRbTree,
     DirectTree,
 )
 from rmaplab.machine.direct_locks import (
@@ -37,6 +38,7 @@ EMBEDDED: dict[Kind, Any] = {
     Kind.LIST_HEAD: DirectListHead,
     Kind.LIST_ENTRY: DirectListEntry,
     Kind.TREE: DirectTree,
+    Kind.RB_TREE: DirectRbTree,
     Kind.PAGE_TABLE: DirectPageTable,
 }
 
@@ -228,7 +230,7 @@ class DirectMachine(Machine):
                 yield part
             elif field.kind is Kind.LIST_HEAD:
                 yield from part.walk(backwards=False)
-            elif field.kind is Kind.TREE:
+            elif field.kind in (Kind.TREE, Kind.RB_TREE):
                 yield from part.items()
 
     def rcu_read_lock(self, context: Context) -> None:

@@ -15,6 +15,7 @@ from rmaplab.machine.handles import (
     RbLink,
     Tree,
 )
+from rmaplab.machine.rbtree import RbPlace, RbRoot
 from rmaplab.machine.struct import Field
 
 
@@ -125,10 +126,16 @@ class DirectTree(Tree):
 
     def erase(self, item: Any) -> None:
         """Take an item out."""
+        del self._items[self._place(item)]
+
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        self._items[self._place(victim)] = new
+
+    def _place(self, item: Any) -> int:
         for place, other in enumerate(self._items):
             if other is item:
-                del self._items[place]
-                return
+                return place
         raise KernelStateError("bug-on", "rb_erase of an item that is not in the tree", item)
 
     def reset(self) -> None:
@@ -142,6 +149,40 @@ class DirectTree(Tree):
     def is_empty(self) -> bool:
         """Whether nothing is in it."""
         return not self._items
+
+
+class DirectRbTree(Tree):
+    """A red-black tree of structs."""
+
+    __slots__ = ("_root", "owner")
+
+    def __init__(self, owner: Any, field: str, declared: Field) -> None:
+        self.owner = owner
+        self._root = RbRoot()
+
+    def root(self) -> Any:
+        """Where a descent begins."""
+        return RbPlace(self._root.node)
+
+    def insert(self, item: Any, link: Any) -> None:
+        """Put an item at an empty place."""
+        self._root.insert(item, link.path)
+
+    def erase(self, item: Any) -> None:
+        """Take an item out."""
+        self._root.erase(item)
+
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        self._root.find(victim).item = new
+
+    def reset(self) -> None:
+        """Forget all items."""
+        self._root = RbRoot()
+
+    def items(self) -> tuple[Any, ...]:
+        """All items in order."""
+        return tuple(node.item for node in self._root.nodes())
 
 
 class DirectPte(PtePointer):

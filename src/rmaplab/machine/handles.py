@@ -217,6 +217,10 @@ class Tree:
         """Take the item out."""
         raise NotImplementedError
 
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        raise NotImplementedError
+
     def reset(self) -> None:
         """Forget all items without visiting them: assign RB_ROOT."""
         raise NotImplementedError

@@ -188,6 +188,13 @@ def list_remove(items: tuple[Any, ...], item: Any) -> tuple[Any, ...]:
     return items[:place] + items[place + 1 :]
 
 
+def tree_replace(items: tuple[Any, ...], victim: Any, new: Any) -> tuple[Any, ...]:
+    """Put one in the place of another."""
+    if victim not in items:
+        raise KernelStateError("bug-on", "rb_erase of an item that is not in the tree")
+    return tuple(new if item == victim else item for item in items)
+
+
 def list_after(items: tuple[Any, ...], item: Any) -> Any:
     """The one after; None after the last."""
     if item not in items:

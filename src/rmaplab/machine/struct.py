@@ -38,6 +38,7 @@ class Kind(enum.Enum):
     LIST_HEAD = "list_head"
     LIST_ENTRY = "list_entry"
     TREE = "tree"
+    RB_TREE = "rb_tree"
     PAGE_TABLE = "page_table"
 
 
@@ -152,6 +153,11 @@ def list_entry() -> ListEntry:
 def tree() -> Tree:
     """An embedded rb_root: a search tree of structs."""
     return cast(Tree, Field(Kind.TREE))
+
+
+def rb_tree() -> Tree:
+    """The same, of the very shape that the kernel's has: for whom it matters."""
+    return cast(Tree, Field(Kind.RB_TREE))
 
 
 def page_table() -> PageTable:

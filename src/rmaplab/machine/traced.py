@@ -16,6 +16,7 @@ from rmaplab.machine.cells import Action, Cell, Guard, Rule, Slot, key_of
 from rmaplab.machine.context import RUNNING, Context
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.machine import SLAB_STATIC, KmemCache, Machine
+from rmaplab.machine.rbtree import RbRoot
 from rmaplab.machine.rules import BLOCKED
 from rmaplab.machine.struct import Kind, Struct
 from rmaplab.machine.traced_slab import TracedCache, ref_class
@@ -171,6 +172,8 @@ class TracedMachine(Machine):
                 yield held
             elif declared.kind in (Kind.LIST_HEAD, Kind.TREE):
                 yield from held
+            elif declared.kind is Kind.RB_TREE:
+                yield from (node.item for node in RbRoot(held).nodes())
 
     def rcu_read_lock(self, context: Context) -> None:
         """Begin to keep what others free."""

@@ -9,6 +9,7 @@ from rmaplab.machine import rules
 from rmaplab.machine.context import RUNNING
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.handles import ListEntry, ListHead, PageTable, PtePointer, RbLink, Tree
+from rmaplab.machine.rbtree import RbPlace, RbRoot
 from rmaplab.machine.rules import BLOCKED
 from rmaplab.machine.traced_part import Part, assign, one, tell
 
@@ -145,6 +146,10 @@ class TracedTree(Part, Tree):
         """Take an item out."""
         self.act("rb_erase", _tree_erase, item)
 
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        self.act("rb_replace_node", _tree_replace, victim, new)
+
     def reset(self) -> None:
         """Forget all items."""
         self.act("rb_reset", assign, ())
@@ -172,6 +177,63 @@ def _tree_insert(items: Any, item: Any, place: int) -> Any:
 
 def _tree_erase(items: Any, item: Any) -> Any:
     return rules.list_remove(items, item), None
+
+
+def _tree_replace(items: Any, victim: Any, new: Any) -> Any:
+    return rules.tree_replace(items, victim, new), None
+
+
+class TracedRbTree(Part, Tree):
+    """A red-black tree; its cell holds the frozen tree."""
+
+    __slots__ = ()
+
+    def root(self) -> Any:
+        """Where a descent begins."""
+        return RbPlace(self._thawed().node)
+
+    def _thawed(self) -> RbRoot:
+        if self.machine.quiet:
+            return RbRoot(self.value())
+        return RbRoot(self.act("rb_root", tell, write=False))
+
+    def insert(self, item: Any, link: Any) -> None:
+        """Put an item at an empty place."""
+        self.act("rb_insert", _rb_insert, item, link.path)
+
+    def erase(self, item: Any) -> None:
+        """Take an item out."""
+        self.act("rb_erase", _rb_erase, item)
+
+    def replace(self, victim: Any, new: Any) -> None:
+        """Put an item in the place of another."""
+        self.act("rb_replace_node", _rb_replace, victim, new)
+
+    def reset(self) -> None:
+        """Forget all items."""
+        self.act("rb_reset", assign, None)
+
+    def items(self) -> tuple[Any, ...]:
+        """All items in order."""
+        return tuple(node.item for node in self._thawed().nodes())
+
+
+def _rb_insert(value: Any, item: Any, path: tuple[int, ...]) -> Any:
+    root = RbRoot(value)
+    root.insert(item, path)
+    return root.frozen(), None
+
+
+def _rb_erase(value: Any, item: Any) -> Any:
+    root = RbRoot(value)
+    root.erase(item)
+    return root.frozen(), None
+
+
+def _rb_replace(value: Any, victim: Any, new: Any) -> Any:
+    root = RbRoot(value)
+    root.find(victim).item = new
+    return root.frozen(), None
 
 
 class TracedPte(Part, PtePointer):

@@ -9,6 +9,7 @@ from rmaplab.machine.traced_collections import (
     TracedListEntry,
     TracedListHead,
     TracedPageTable,
+    TracedRbTree,
     TracedTree,
 )
 from rmaplab.machine.traced_locks import (
@@ -28,6 +29,7 @@ PARTS: dict[Kind, Any] = {
     Kind.LIST_HEAD: TracedListHead,
     Kind.LIST_ENTRY: TracedListEntry,
     Kind.TREE: TracedTree,
+    Kind.RB_TREE: TracedRbTree,
     Kind.PAGE_TABLE: TracedPageTable,
 }
 

@@ -38,7 +38,7 @@ from rmaplab.runner.places import BASE, address_of
 from rmaplab.runner.scenario import every_step
 from rmaplab.runner.system import System
 
-#: Counters that these kernels do not have yet.
+#: Counters that not all kernels have.
 LATER_COUNTERS = ("ksm_zero_pages", "stable_node_chains", "stable_node_dups", "pages_skipped")
 KB_PER_PAGE = PAGE_SIZE >> 10
 
@@ -162,12 +162,16 @@ def _pages_of(system: System, vma: Any) -> Iterator[Any]:
 def _ksm(system: System) -> dict[str, int]:
     names = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
     has = system.kernel.CONFIG_KSM
-    counters = {name: getattr(system.kernel, f"{name}_show")() if has else 0 for name in names}
-    return {**counters, **dict.fromkeys(LATER_COUNTERS, 0)}
+    shown = {
+        name: getattr(system.kernel, f"{name}_show", None) for name in (*names, *LATER_COUNTERS)
+    }
+    return {name: show() if has and show is not None else 0 for name, show in shown.items()}
 
 
 def _proc_ksm(system: System, mm: Any) -> dict[str, int]:
     has = system.kernel.CONFIG_KSM
+    if has and hasattr(system.kernel, "ksm_stat"):
+        return dict(system.kernel.ksm_stat(mm))
     live = system.kernel.rmap_item_cache.live() if has else ()
     items = [item for item in live if item.mm is mm]
     merging = sum(bool(item.address & STABLE_FLAG) for item in items)

@@ -39,6 +39,8 @@ SURVIVABLE = ("use-after-free", "refcount-underflow")
 SWITCHES = ("CONFIG_KSM", "CONFIG_MIGRATION", "CONFIG_SWAP")
 #: Steps that need a swap device.
 SWAPPING = ("swap_out", "swap_in", "swapoff", "swapon")
+#: Knobs of KSM that a litmus begins with, as recorded cases do, unless it says otherwise.
+DEFAULT_KNOBS = {"smart_scan": 0}
 
 
 def build(litmus: Litmus, kernel: type[Kernel]) -> Scenario:
@@ -73,7 +75,7 @@ def boot(litmus: Litmus, kernel: type[Kernel], machine: Machine) -> System:
         system = System(kernel, machine, litmus.processes, config_of(litmus), litmus.bound)
         if litmus.pageblock is not None and isinstance(system.kernel, Compaction):
             system.kernel.pageblock_nr_pages = litmus.pageblock
-        for knob, number in litmus.ksm.items():
+        for knob, number in {**DEFAULT_KNOBS, **litmus.ksm}.items():
             system.set(knob, number)
     for step in every_step(litmus):
         if step.op == "fork":

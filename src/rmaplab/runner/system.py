@@ -288,6 +288,16 @@ class System(Activities):
             (self._forget_unmapped if ret == -EINVAL else self._forget)(p, at, n)
         return int(ret)
 
+    def prctl_merge(self, p: str, on: bool) -> int:
+        """Have all memory of a process merged, or no longer; -EINVAL in a kernel without that."""
+        mm = self.tasks[p].mm
+        if mm is None:
+            return -ESRCH
+        prctl = getattr(self.kernel, "prctl_set_memory_merge", None)
+        if prctl is None or not self.kernel.CONFIG_KSM:
+            return -EINVAL
+        return int(prctl(mm, on))
+
     def mlock(self, p: str, at: int, n: int = 1) -> int:
         """Lock pages: they are there then, and stay."""
         mm = self.tasks[p].mm

@@ -191,7 +191,7 @@ def _reachable(system: System, mapped: dict[int, list[tuple[Any, int]]]) -> None
             continue
         seen.add(id(item))
         todo.extend(system.machine.references(item))
-    cached = [slot.page for slot, _ in _slots(system)]
+    cached = [*(slot.page for slot, _ in _slots(system)), *system.kernel.batched_pages()]
     for cache in system.machine.caches:
         for item in cache.live():
             if cache is system.kernel.page_cachep:

@@ -133,7 +133,7 @@ def test_a_release_is_a_name_for_its_last_commit(release: str, commit: str) -> N
 def test_a_commit_tells_its_subject_date_and_release(name: str) -> None:
     head = (getdoc(KERNELS[name]) or "").replace("\n", " ")
 
-    assert re.match(rf'{name} "[^"]+"\.  20\d\d-\d\d-\d\d, v[2-6][.\d]*\d(, v[.\d]*\d)?[.;]', head)
+    assert re.match(rf'{name} ".+?"\.  20\d\d-\d\d-\d\d, v\d(\.\d+)+\.', head)
 
 
 @pytest.mark.parametrize("name", [*COMMITS, "seed-v2"])

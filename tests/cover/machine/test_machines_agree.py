@@ -64,6 +64,7 @@ from rmaplab.machine import (
     rb_erase,
     rb_insert,
     rb_items,
+    rb_replace_node,
     rb_reset,
     rb_root,
     rwsem_is_locked,
@@ -175,7 +176,10 @@ class World:
     def _free(self, thing: Any) -> Any:
         # What is linked is not freed: its memory would be reached through its neighbours.
         if thing in self.cache.live():
-            on_a_tree = any(thing in rb_items(other.items) for other in self.cache.live())
+            on_a_tree = any(
+                thing in (*rb_items(other.items), *rb_items(other.shaped))
+                for other in self.cache.live()
+            )
             if thing.entry.linked() or not list_empty(thing.head) or on_a_tree:
                 return "linked"
         kmem_cache_free(self.cache, thing)
@@ -197,6 +201,17 @@ def insert(tree: Any, item: Any, key: Callable[[Any], Any]) -> None:
 def insert_once(a: Any, b: Any, n: int) -> None:
     if b not in rb_items(a.items):
         insert(a.items, b, lambda item: item.number)
+
+
+def insert_shaped(a: Any, b: Any, n: int) -> Any:
+    """The items, and what a descent to the left comes past: so much shows of the shape."""
+    if n and b not in rb_items(a.shaped):
+        insert(a.shaped, b, lambda item: item.number)
+    link, seen = rb_root(a.shaped), []
+    while link.item is not None:
+        seen.append(link.item)
+        link = link.left
+    return [*rb_items(a.shaped), *seen]
 
 
 def add_beside(add: Callable[..., None], a: Any, b: Any) -> Any:
@@ -254,7 +269,16 @@ OPERATIONS: dict[str, Callable[[Any, Any, int], Any]] = {
     "list_back": lambda a, b, n: list(list_for_each_entry_reverse(a.head)),
     "rb_insert": insert_once,
     "rb_erase": lambda a, b, n: rb_erase(a.items, b),
+    "rb_replace_node": lambda a, b, n: (
+        None if a in rb_items(a.items) else rb_replace_node(a.items, b, a)
+    ),
     "rb_reset": lambda a, b, n: rb_reset(a.items),
+    "shaped_insert": insert_shaped,
+    "shaped_erase": lambda a, b, n: rb_erase(a.shaped, b),
+    "shaped_reset": lambda a, b, n: rb_reset(a.shaped) if n == 4 else None,
+    "shaped_replace": lambda a, b, n: (
+        None if a in rb_items(a.shaped) else rb_replace_node(a.shaped, b, a)
+    ),
     "rb_items": lambda a, b, n: (rb_items(a.items), RB_EMPTY_ROOT(a.items)),
     "pte_alloc": lambda a, b, n: pte_alloc_map(a.tables, n << 12) is not None,
     "pte_set": lambda a, b, n: on_entry(lambda pte: set_pte_at(pte, ("page", n)), a, n),

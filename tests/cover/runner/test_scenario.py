@@ -27,7 +27,6 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "step",
         [
-            "A: prctl_merge on",
             "A: mem_write 0 = 1",
         ],
     )  # fmt: skip

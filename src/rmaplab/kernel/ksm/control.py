@@ -37,8 +37,7 @@ from rmaplab.machine import (
 
 #: VMAs that are never merged.
 VM_UNFIT = (
-    VM_MERGEABLE
-    | VM_SHARED
+    VM_SHARED
     | VM_MAYSHARE
     | VM_PFNMAP
     | VM_IO
@@ -64,7 +63,7 @@ class KsmControl(KsmScanning):
             return 0, vm_flags
         mm = vma.vm_mm
         if advice == MADV_MERGEABLE:
-            if vm_flags & VM_UNFIT:
+            if vm_flags & (VM_MERGEABLE | VM_UNFIT):
                 return 0, vm_flags
             err = 0 if self.test_mm_mergeable(mm) else self._ksm_enter(mm)
             return err, vm_flags if err else vm_flags | VM_MERGEABLE
@@ -74,6 +73,11 @@ class KsmControl(KsmScanning):
             err = 0 if vma.anon_vma is None else self.unmerge_ksm_pages(vma, start, end)
             return err, vm_flags if err else vm_flags & ~VM_MERGEABLE
         return 0, vm_flags
+
+    # Cut out for d7597f59d1d3 "mm: add new api to enable ksm per process", 6.4.
+
+    def ksm_add_vma(self, vma: Any) -> None:
+        """Make a new VMA mergeable if its process asked for that: none can, until 6.4."""
 
     def ksm_fork(self, mm: Any, oldmm: Any) -> int:
         """Let a child be scanned as its parent is."""
@@ -93,11 +97,17 @@ class KsmControl(KsmScanning):
             return -ENOMEM
         spin_lock(self.ksm.ksm_mmlist_lock)
         self.insert_to_mm_slots_hash(mm, mm_slot)
-        self.add_before_cursor(mm_slot)
+        self.queue_mm_slot(mm_slot)
         spin_unlock(self.ksm.ksm_mmlist_lock)
         self.set_mm_mergeable(mm)
         atomic_inc(mm.mm_count)
         return 0
+
+    # Cut out for cbf86cfe04a6 "ksm: remove old stable nodes more thoroughly", 3.9.
+
+    def queue_mm_slot(self, mm_slot: Any) -> None:
+        """Where a new slot goes: just behind the cursor."""
+        self.add_before_cursor(mm_slot)
 
     def _ksm_exit(self, mm: Any) -> None:
         """Free the slot now if ksmd has nothing there; else leave it to ksmd, next in turn.
@@ -156,8 +166,14 @@ class KsmControl(KsmScanning):
                 return err
             self.remove_trailing_rmap_items(mm_slot, None)
             mm_slot = self._leave_unmerged_mm(mm_slot, mm)
-        scan.seqnr = 0
+        self.all_is_unmerged()
         return 0
+
+    # Cut out for cbf86cfe04a6 "ksm: remove old stable nodes more thoroughly", 3.9.
+
+    def all_is_unmerged(self) -> None:
+        """Begin to count passes anew."""
+        self.ksm_scan.seqnr = 0
 
     def _unmerge_mm(self, mm: Any) -> int:
         vma = mm.mmap

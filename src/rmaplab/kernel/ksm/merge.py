@@ -33,7 +33,7 @@ class KsmMerging(KsmTrees):
         ret = 0
         while not ret & (VM_FAULT_WRITE | VM_FAULT_SIGBUS | VM_FAULT_OOM):
             cond_resched()
-            page = self.follow_page(vma, addr)
+            page = self.follow_page_to_break(vma, addr)
             if page is None:
                 break
             if self.PageKsm(page):
@@ -42,6 +42,12 @@ class KsmMerging(KsmTrees):
                 ret = VM_FAULT_WRITE
             self.put_page(page)
         return -ENOMEM if ret & VM_FAULT_OOM else 0
+
+    # Cut out for 5117b3b835f2 "mm,ksm: FOLL_MIGRATION do migration_entry_wait", 3.9.
+
+    def follow_page_to_break(self, vma: Any, addr: int) -> Any:
+        """The page mapped at `addr`, with a reference, or None."""
+        return self.follow_page(vma, addr)
 
     def break_cow(self, rmap_item: Any) -> None:
         """Undo a merge that led nowhere, and the reference that came with it."""

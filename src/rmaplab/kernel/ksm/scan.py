@@ -33,17 +33,33 @@ class KsmScanning(KsmMerging):
         self.remove_rmap_item_from_tree(rmap_item)
         kpage = self.stable_tree_search(page)
         if kpage is not None:
-            err = self.try_to_merge_with_ksm_page(rmap_item, page, kpage)
-            if not err:
-                self.lock_page(kpage)
-                self.stable_tree_append(rmap_item, self.page_stable_node(kpage))
-                self.unlock_page(kpage)
-            self.put_page(kpage)
-            return
+            self.join_kpage(page, rmap_item, kpage)
+        elif not self.checksum_changed(page, rmap_item):
+            self.merge_or_insert(page, rmap_item)
+
+    # The parts of cmp_and_merge_page, cut out for 4146d2d673e8 "ksm: make !merge_across_nodes
+    # migration safe", 3.9, and d58a361b0350 "mm/ksm: don't waste time searching stable tree for
+    # fast changing page", 6.11, which put them in another order.
+
+    def join_kpage(self, page: Any, rmap_item: Any, kpage: Any) -> None:
+        """Let an rmap_item share a KSM page, and drop the reference that the search took."""
+        err = self.try_to_merge_with_ksm_page(rmap_item, page, kpage)
+        if not err:
+            self.lock_page(kpage)
+            self.stable_tree_append(rmap_item, self.page_stable_node(kpage))
+            self.unlock_page(kpage)
+        self.put_page(kpage)
+
+    def checksum_changed(self, page: Any, rmap_item: Any) -> bool:
+        """Whether a page has changed since the last pass; what it holds now is noted."""
         checksum = self.calc_checksum(page)
-        if rmap_item.oldchecksum != checksum:
+        changed = bool(rmap_item.oldchecksum != checksum)
+        if changed:
             rmap_item.oldchecksum = checksum
-            return
+        return changed
+
+    def merge_or_insert(self, page: Any, rmap_item: Any) -> None:
+        """Merge a page with an equal one of the unstable tree; if there is none it goes there."""
         tree_rmap_item, tree_page = self.unstable_tree_search_insert(rmap_item, page)
         if tree_rmap_item is not None:
             kpage = self.try_to_merge_two_pages(rmap_item, page, tree_rmap_item, tree_page)
@@ -81,15 +97,18 @@ class KsmScanning(KsmMerging):
         following = rmap_item
         rmap_item = self.alloc_rmap_item()
         if rmap_item is not None:
-            rmap_item.mm = mm_slot.mm
-            rmap_item.address = addr
+            self.init_rmap_item(rmap_item, mm_slot.mm, addr)
             rmap_item.rmap_list = following
             self.set_rmap_list(mm_slot, rmap_list_prev, rmap_item)
         return rmap_item
 
-    # 2b472611a32a ("ksm: fix NULL pointer dereference in scan_get_next_rmap_item()", 3.0):
-    # returns when the list has become empty since it was tested. Until then the scan goes on
-    # with ksm_mm_head, which has no mm.
+    # Cut out for cb4df4cae4f2 "ksm: count allocated ksm rmap_items for each process", 6.1.
+
+    def init_rmap_item(self, rmap_item: Any, mm: Any, addr: int) -> None:
+        """Say what a new rmap_item stands for."""
+        rmap_item.mm = mm
+        rmap_item.address = addr
+
     def scan_get_next_rmap_item(self) -> tuple[Any, Any]:
         """The next page to look at: its rmap_item, and the page with a reference.
 
@@ -99,11 +118,9 @@ class KsmScanning(KsmMerging):
             return None, None
         slot = self.ksm_scan.mm_slot
         if slot == self.ksm_mm_head:
-            rb_reset(self.ksm.root_unstable_tree)
-            spin_lock(self.ksm.ksm_mmlist_lock)
-            slot = self.first_mm_slot()
-            self.ksm_scan.mm_slot = slot
-            spin_unlock(self.ksm.ksm_mmlist_lock)
+            slot = self.start_pass()
+            if slot is None:
+                return None, None
             self._start_mm()
         while True:
             found = self._scan_mm(slot)
@@ -115,6 +132,19 @@ class KsmScanning(KsmMerging):
             self._start_mm()
         self.ksm_scan.seqnr += 1
         return None, None
+
+    # Cut out for 2b472611a32a "ksm: fix NULL pointer dereference in scan_get_next_rmap_item()",
+    # 3.0: it looks whether the list has become empty since it was tested. Until then the scan
+    # goes on with ksm_mm_head, which has no mm.
+
+    def start_pass(self) -> Any:
+        """Forget the unstable tree; the first slot, None if there is nothing to do."""
+        rb_reset(self.ksm.root_unstable_tree)
+        spin_lock(self.ksm.ksm_mmlist_lock)
+        slot = self.first_mm_slot()
+        self.ksm_scan.mm_slot = slot
+        spin_unlock(self.ksm.ksm_mmlist_lock)
+        return slot
 
     def _start_mm(self) -> None:
         self.ksm_scan.address = 0
@@ -152,13 +182,20 @@ class KsmScanning(KsmMerging):
                     self.put_page(page)
                     return None, None
                 scan.rmap_list_prev = rmap_item
-                scan.address += PAGE_SIZE
-                return rmap_item, page
+                if not self.should_skip_rmap_item(page, rmap_item):
+                    scan.address += PAGE_SIZE
+                    return rmap_item, page
             if page is not None:
                 self.put_page(page)
             scan.address += PAGE_SIZE
             cond_resched()
         return None
+
+    # Cut out for 5e924ff54d08 "mm/ksm: add "smart" page scanning mode", 6.7.
+
+    def should_skip_rmap_item(self, page: Any, rmap_item: Any) -> bool:
+        """Whether to pass over a page this time: never, until 6.7."""
+        return False
 
     def _finish_mm(self, slot: Any) -> Any:
         """Drop the rmap_items beyond the last page, move the cursor on; mmap_sem is released.
@@ -176,9 +213,16 @@ class KsmScanning(KsmMerging):
         if scan.address == 0:
             self.forget_mm_slot(slot, mm)
         else:
-            spin_unlock(self.ksm.ksm_mmlist_lock)
-            up_read(mm.mmap_sem)
+            self.leave_mm(mm)
         return following
+
+    # Cut out for 7496fea9a6bf "ksm: fix conflict between mmput and scan_get_next_rmap_item", 4.6:
+    # until then nothing keeps the mm between the two.
+
+    def leave_mm(self, mm: Any) -> None:
+        """Release ksm_mmlist_lock and mmap_sem of an mm that keeps its slot."""
+        spin_unlock(self.ksm.ksm_mmlist_lock)
+        up_read(mm.mmap_sem)
 
     def forget_mm_slot(self, slot: Any, mm: Any) -> None:
         """Remove a slot; ksm_mmlist_lock and mmap_sem are held, and released here."""
@@ -197,9 +241,15 @@ class KsmScanning(KsmMerging):
             rmap_item, page = self.scan_get_next_rmap_item()
             if rmap_item is None:
                 return
-            if not self.PageKsm(page) or not self.in_stable_tree(rmap_item):
-                self.cmp_and_merge_page(page, rmap_item)
+            self.scanned_page(page, rmap_item)
             self.put_page(page)
+
+    # Cut out for 4146d2d673e8 "ksm: make !merge_across_nodes migration safe", 3.9.
+
+    def scanned_page(self, page: Any, rmap_item: Any) -> None:
+        """Merge a page if it can be, unless it is already."""
+        if not self.PageKsm(page) or not self.in_stable_tree(rmap_item):
+            self.cmp_and_merge_page(page, rmap_item)
 
     def ksmd_should_run(self) -> bool:
         """Whether there is anything to do for ksmd."""

@@ -129,6 +129,7 @@ class KsmState(KernelBase):
     MmSlot: ClassVar[type[Struct]] = MmSlot
     RmapItem: ClassVar[type[Struct]] = RmapItem
     StableNode: ClassVar[type[Struct]] = StableNode
+    KsmGlobals: ClassVar[type[Struct]] = KsmGlobals
 
     def boot(self) -> None:
         """ksm_slab_init, and the static variables."""
@@ -139,7 +140,7 @@ class KsmState(KernelBase):
         self.rmap_item_cache: KmemCache = create("rmap_item", self.RmapItem)
         self.stable_node_cache: KmemCache = create("stable_node", self.StableNode)
         self.mm_slot_cache: KmemCache = create("mm_slot", self.MmSlot)
-        self.ksm = self.machine.static(KsmGlobals, "ksm")
+        self.ksm: Any = self.machine.static(self.KsmGlobals, "ksm")
         self.ksm_mm_head: Any = self.machine.static(self.MmSlot, "ksm_mm_head")
         self.ksm_scan = self.machine.static(KsmScan, "ksm_scan")
         self.ksm_scan.mm_slot = self.ksm_mm_head

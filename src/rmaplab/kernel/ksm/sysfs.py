@@ -62,7 +62,7 @@ class KsmSysfs(KsmControl):
 
     def run_show(self) -> int:
         """What was stored last."""
-        return self.ksm.ksm_run
+        return int(self.ksm.ksm_run)
 
     def pages_to_scan_store(self, nr_pages: int) -> int:
         """How many pages ksmd looks at before it sleeps: 0 or an error."""
@@ -73,7 +73,7 @@ class KsmSysfs(KsmControl):
 
     def pages_to_scan_show(self) -> int:
         """How many pages ksmd looks at before it sleeps."""
-        return self.ksm.ksm_thread_pages_to_scan
+        return int(self.ksm.ksm_thread_pages_to_scan)
 
     def sleep_millisecs_store(self, msecs: int) -> int:
         """How long ksmd sleeps, which nobody waits for here: 0 or an error."""
@@ -84,7 +84,7 @@ class KsmSysfs(KsmControl):
 
     def sleep_millisecs_show(self) -> int:
         """How long ksmd would sleep."""
-        return self.ksm.ksm_thread_sleep_millisecs
+        return int(self.ksm.ksm_thread_sleep_millisecs)
 
     def pages_shared_show(self) -> int:
         """The nodes of the stable tree."""

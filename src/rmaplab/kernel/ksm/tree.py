@@ -110,12 +110,23 @@ class KsmTrees(KsmState):
                 atomic_dec(self.ksm.ksm_pages_sharing)
             else:
                 atomic_dec(self.ksm.ksm_pages_shared)
-            self.ksm_drop_anon_vma(rmap_item)
-            rmap_item.address &= PAGE_MASK
+            self.leave_stable_node(rmap_item, stable_node)
             list_del(rmap_item.hlist)
             cond_resched()
-        rb_erase(self.ksm.root_stable_tree, stable_node)
+        self.stable_node_dup_del(stable_node)
         self.free_stable_node(stable_node)
+
+    # Cut out for 2c653d0ee2ae "ksm: introduce ksm_max_page_sharing per page deduplication limit",
+    # 4.13, whose name this is. The other has lines that stand twice in the kernel.
+
+    def stable_node_dup_del(self, stable_node: Any) -> None:
+        """Take a node out of the stable tree."""
+        rb_erase(self.ksm.root_stable_tree, stable_node)
+
+    def leave_stable_node(self, rmap_item: Any, stable_node: Any) -> None:
+        """Let go of what an rmap_item holds while it is on a stable_node."""
+        self.ksm_drop_anon_vma(rmap_item)
+        rmap_item.address &= PAGE_MASK
 
     def remove_rmap_item_from_tree(self, rmap_item: Any) -> None:
         """Take an rmap_item out of whichever tree it is in."""
@@ -135,10 +146,23 @@ class KsmTrees(KsmState):
 
     def _remove_from_stable_tree(self, rmap_item: Any) -> None:
         stable_node = rmap_item.head
+        page = self.get_ksm_page_locked(stable_node)
+        if page is not None:
+            self.take_off_stable_node(rmap_item, stable_node, page)
+
+    # Cut out for 8aafa6a485ae "ksm: get_ksm_page locked", 3.9.
+
+    def get_ksm_page_locked(self, stable_node: Any) -> Any:
+        """The page of a stable_node, with a reference and locked; None if it is gone."""
         page = self.get_ksm_page(stable_node)
-        if page is None:
-            return
-        self.lock_page(page)
+        if page is not None:
+            self.lock_page(page)
+        return page
+
+    # Cut out for 3e96b6a2e9ad "ksm: fix potential missing rmap_item for stable_node", 5.13.
+
+    def take_off_stable_node(self, rmap_item: Any, stable_node: Any, page: Any) -> None:
+        """Take an rmap_item off its node; the page is unlocked and let go."""
         list_del(rmap_item.hlist)
         self.unlock_page(page)
         self.put_page(page)
@@ -146,8 +170,7 @@ class KsmTrees(KsmState):
             atomic_dec(self.ksm.ksm_pages_sharing)
         else:
             atomic_dec(self.ksm.ksm_pages_shared)
-        self.ksm_drop_anon_vma(rmap_item)
-        rmap_item.address &= PAGE_MASK
+        self.leave_stable_node(rmap_item, stable_node)
 
     def remove_trailing_rmap_items(self, mm_slot: Any, rmap_list_prev: Any) -> None:
         """Free all rmap_items of a slot after `rmap_list_prev` (None: all of them)."""
@@ -181,7 +204,7 @@ class KsmTrees(KsmState):
 
     def stable_tree_insert(self, kpage: Any) -> Any:
         """A new stable_node for a page just merged; None if it cannot have one."""
-        new = self._stable_tree_place(kpage)
+        new = self.stable_tree_place(kpage)[1]
         if new is None:
             return None
         stable_node = self.alloc_stable_node()
@@ -193,23 +216,27 @@ class KsmTrees(KsmState):
         self.set_page_stable_node(kpage, stable_node)
         return stable_node
 
-    def _stable_tree_place(self, kpage: Any) -> RbLink | None:
-        """Where it goes; None at a stale node, and where the same bytes are already.
+    # Cut out for f2e5ff85ed5f "mm/ksm: don't fail stable tree lookups if walking over stale
+    # stable_nodes", 4.4.
 
-        The search before missed those since the page was not yet write-protected then.
+    def stable_tree_place(self, kpage: Any) -> tuple[bool, RbLink | None]:
+        """Whether a stale node was met, and where a new one goes.
+
+        Nowhere, where the same bytes are already: the search before missed them since the page
+        was not yet write-protected then.
         """
         new = rb_root(self.ksm.root_stable_tree)
         while (stable_node := new.item) is not None:
             cond_resched()
             tree_page = self.get_ksm_page(stable_node)
             if tree_page is None:
-                return None
+                return True, None
             ret = self.memcmp_pages(kpage, tree_page)
             self.put_page(tree_page)
             if ret == 0:
-                return None
+                return False, None
             new = new.left if ret < 0 else new.right
-        return new
+        return False, new
 
     def unstable_tree_search_insert(self, rmap_item: Any, page: Any) -> tuple[Any, Any]:
         """The rmap_item of another page with the same bytes, and that page with a reference.
@@ -231,10 +258,16 @@ class KsmTrees(KsmState):
                 return tree_rmap_item, tree_page
             self.put_page(tree_page)
             new = new.left if ret < 0 else new.right
-        rmap_item.address |= UNSTABLE_FLAG | self.ksm_scan.seqnr & SEQNR_MASK
-        rb_insert(self.ksm.root_unstable_tree, rmap_item, new)
-        atomic_inc(self.ksm.ksm_pages_unshared)
+        self.unstable_tree_insert(rmap_item, new)
         return None, None
+
+    # Cut out for 4146d2d673e8 "ksm: make !merge_across_nodes migration safe", 3.9.
+
+    def unstable_tree_insert(self, rmap_item: Any, link: RbLink) -> None:
+        """Put an rmap_item at its place in the unstable tree."""
+        rmap_item.address |= UNSTABLE_FLAG | self.ksm_scan.seqnr & SEQNR_MASK
+        rb_insert(self.ksm.root_unstable_tree, rmap_item, link)
+        atomic_inc(self.ksm.ksm_pages_unshared)
 
     def stable_tree_append(self, rmap_item: Any, stable_node: Any) -> None:
         """Hang an rmap_item on the node of the page that it now shares. The page is locked."""

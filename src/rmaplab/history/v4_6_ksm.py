@@ -1,0 +1,24 @@
+"""KSM in v4.6."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rmaplab.history.v4_4_ksm import V4_4_ksm
+from rmaplab.machine import spin_unlock, up_read
+
+
+class Commit7496fea9a6bf(V4_4_ksm):
+    """7496fea9a6bf "ksm: fix conflict between mmput and scan_get_next_rmap_item".
+
+    2016-05-12, v4.6. As soon as ksm_mmlist_lock is free, an mm that exits may take its slot out,
+    and with it the reference that keeps the mm.
+    """
+
+    def leave_mm(self, mm: Any) -> None:
+        """First mmap_sem, then the lock under which nobody can let the mm go."""
+        up_read(mm.mmap_sem)
+        spin_unlock(self.ksm.ksm_mmlist_lock)
+
+
+V4_6_ksm = Commit7496fea9a6bf
