@@ -10,10 +10,48 @@ from rmaplab.history.root_lock import RootLock
 from rmaplab.history.seed_v2 import SeedV2
 from rmaplab.history.v2_6_35 import V2_6_35
 from rmaplab.history.v2_6_36 import V2_6_36
-from rmaplab.history.v2_6_38 import V2_6_38
+from rmaplab.history.v2_6_38_mlock import Commitfed067da46ad
+from rmaplab.history.v2_6_39 import Commit01d8b20dec5f
+from rmaplab.history.v3_0_ksm import Commit2b472611a32a
+from rmaplab.history.v3_1 import Commit486cf46f3f9b
+from rmaplab.history.v3_3 import Commit948f017b0993
+from rmaplab.history.v3_7 import Commit38a76013ad80
+from rmaplab.history.v3_8 import Commitb6b19f25f6fd
+from rmaplab.history.v3_9_ksm import Commit4146d2d673e8
+from rmaplab.history.v3_18 import Commit624483f3ea82, Commitc4ea95d7cd08, Commitef0855d334e1
+from rmaplab.history.v3_19 import Commit3fe89b3e2a7b, Commitb800c91a0517
+from rmaplab.history.v4_2_vmas import Commit36f881883c57
+from rmaplab.history.v4_4_ksm import Commitf2e5ff85ed5f
+from rmaplab.history.v4_6_ksm import Commit7496fea9a6bf
+from rmaplab.history.v4_11_ksm import Commite86c59b1b12d
+from rmaplab.history.v4_13_ksm import Commit2c653d0ee2ae
+from rmaplab.history.v4_14_vmas import Commitd2cd9ede6e19
+from rmaplab.history.v4_17_vmas import Commita4ff8e8620d3
+from rmaplab.history.v5_1_ksm import Commit2cee57d1b08a
+from rmaplab.history.v5_7_vmas import Commite346b3813067
+from rmaplab.history.v5_12 import Commitee8ab1903e3d
+from rmaplab.history.v5_13_ksm import Commit3e96b6a2e9ad
+from rmaplab.history.v5_16_vmas import Commit550a7d60bd5e
+from rmaplab.history.v5_18_ksm import Commit2fbb0c10d1e8
+from rmaplab.history.v5_19_ksm import Commit7609385337a4
+from rmaplab.history.v6_0 import Commit2555283eb40d
+from rmaplab.history.v6_1_ksm import Commitcb4df4cae4f2
+from rmaplab.history.v6_2_ksm import Commit6cce3314b928
+from rmaplab.history.v6_3_vmas import Commit0503ea8f5ba7
+from rmaplab.history.v6_4_ksm import Commit24139c07f413
+from rmaplab.history.v6_4_vmas import Commitd8ab9f7b644a
+from rmaplab.history.v6_6_vmas import Commit824135c46b00
+from rmaplab.history.v6_7_ksm import Commit3c6f33b7273a
+from rmaplab.history.v6_9_ksm import Commit3a9e567ca45f
+from rmaplab.history.v6_11_ksm import Commita0b856b617c5
+from rmaplab.history.v6_16_vmas import Commit879bca0a2c4f
+from rmaplab.history.v6_17_vmas import Commitd23cb648e365
+from rmaplab.history.v6_18_vmas import Commit3b617fd3d317
 from rmaplab.kernel.kernel import Kernel
 
 V2_6_34 = Kernel
+V2_6_38 = Commitfed067da46ad
+V6_18 = Commit3b617fd3d317
 
 #: The names that are no commit's, in the order of time.
 RELEASES: dict[str, type[Kernel]] = {
@@ -22,11 +60,50 @@ RELEASES: dict[str, type[Kernel]] = {
     "root-lock": RootLock,
     "seed-v2": SeedV2,
     "v2.6.36": V2_6_36,
-    "v2.6.38": V2_6_38,
+    "v2.6.38": Commitfed067da46ad,
+    "v2.6.39": Commit01d8b20dec5f,
+    "v3.0": Commit2b472611a32a,
+    "v3.1": Commit486cf46f3f9b,
+    "v3.3": Commit948f017b0993,
+    "v3.7": Commit38a76013ad80,
+    "v3.8": Commitb6b19f25f6fd,
+    "v3.9": Commit4146d2d673e8,
+    "v3.12": Commitef0855d334e1,
+    "v3.16": Commit624483f3ea82,
+    "v3.18": Commitc4ea95d7cd08,
+    "v3.19": Commitb800c91a0517,
+    "v4.0": Commit3fe89b3e2a7b,
+    "v4.2": Commit36f881883c57,
+    "v4.4": Commitf2e5ff85ed5f,
+    "v4.6": Commit7496fea9a6bf,
+    "v4.11": Commite86c59b1b12d,
+    "v4.13": Commit2c653d0ee2ae,
+    "v4.14": Commitd2cd9ede6e19,
+    "v4.17": Commita4ff8e8620d3,
+    "v5.1": Commit2cee57d1b08a,
+    "v5.7": Commite346b3813067,
+    "v5.12": Commitee8ab1903e3d,
+    "v5.13": Commit3e96b6a2e9ad,
+    "v5.16": Commit550a7d60bd5e,
+    "v5.18": Commit2fbb0c10d1e8,
+    "v5.19": Commit7609385337a4,
+    "v6.0": Commit2555283eb40d,
+    "v6.1": Commitcb4df4cae4f2,
+    "v6.2": Commit6cce3314b928,
+    "v6.3": Commit0503ea8f5ba7,
+    "v6.4": Commit24139c07f413,
+    "v6.5": Commitd8ab9f7b644a,
+    "v6.6": Commit824135c46b00,
+    "v6.7": Commit3c6f33b7273a,
+    "v6.9": Commit3a9e567ca45f,
+    "v6.11": Commita0b856b617c5,
+    "v6.16": Commit879bca0a2c4f,
+    "v6.17": Commitd23cb648e365,
+    "v6.18": Commit3b617fd3d317,
 }
 
 #: The last kernel of the chain: all others are in it, but for the reverts.
-LAST = V2_6_38
+LAST = V6_18
 
 
 def _line() -> dict[str, type[Kernel]]:
@@ -55,6 +132,7 @@ __all__ = [
     "V2_6_35",
     "V2_6_36",
     "V2_6_38",
+    "V6_18",
     "Kernel",
     "RootLock",
     "SeedV2",

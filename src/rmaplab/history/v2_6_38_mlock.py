@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v2_6_38 import V2_6_38
+from rmaplab.history.v2_6_38 import Commit1ce82b69e96c
 from rmaplab.kernel.mlock import VM_NEVER_LOCKED
 from rmaplab.kernel.mm_types import PAGE_MASK, PAGE_SHIFT, VM_IO, VM_LOCKED, VM_PFNMAP
 from rmaplab.kernel.munmap import PAGE_ALIGN
 from rmaplab.machine import down_read, up_read
 
 
-class Commitfed067da46ad(V2_6_38):
+class Commitfed067da46ad(Commit1ce82b69e96c):
     """fed067da46ad "mlock: only hold mmap_sem in shared mode when faulting in pages".
 
     2011-01-13, v2.6.38. So a page that cannot be had no longer keeps the VMAs behind it unlocked.

@@ -129,6 +129,3 @@ class Commit01d8b20dec5f(Commit83813267c699):
     def migrate_drop_anon_vma(self, anon_vma: Any) -> None:
         """Migration puts."""
         self.put_anon_vma(anon_vma)
-
-
-V2_6_39 = Commit01d8b20dec5f

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v2_6_39 import V2_6_39, AnonVmaCounted
+from rmaplab.history.v2_6_39 import AnonVmaCounted, Commit01d8b20dec5f
 from rmaplab.kernel.migrate import AnonVmaUse
 from rmaplab.kernel.mm_types import ENOMEM, PAGE_MAPPING_ANON
 from rmaplab.kernel.mmap_merge import Adjustment
@@ -46,7 +46,7 @@ class AnonVmaWithMutex(AnonVmaCounted):
     mutex: Mutex = mutex()
 
 
-class Commit965f55dea0e3(V2_6_39):
+class Commit965f55dea0e3(Commit01d8b20dec5f):
     """965f55dea0e3 "mmap: avoid merging cloned VMAs".
 
     2011-05-25, v3.0. So that not even a VMA without pages takes on the long chain of a fork.
@@ -371,6 +371,3 @@ class Commitdd34739c03f2(Commiteee2acbae959):
             root = None
             avc = self.anon_vma_chain_alloc()
         return root, avc
-
-
-V3_0 = Commitdd34739c03f2

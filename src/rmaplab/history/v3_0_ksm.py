@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v2_6_38 import V2_6_38
+from rmaplab.history.v3_0 import Commitdd34739c03f2
 
 
-class Commit2b472611a32a(V2_6_38):
+class Commit2b472611a32a(Commitdd34739c03f2):
     """2b472611a32a "ksm: fix NULL pointer dereference in scan_get_next_rmap_item()".
 
     2011-06-15, v3.0. The last mm may leave between the question whether the list is empty and
@@ -18,6 +18,3 @@ class Commit2b472611a32a(V2_6_38):
         """There is nothing to do where the list has become empty."""
         slot = super().start_pass()
         return None if slot == self.ksm_mm_head else slot
-
-
-V3_0_ksm = Commit2b472611a32a

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v3_8 import V3_8
+from rmaplab.history.v3_9_ksm import Commit4146d2d673e8
 from rmaplab.kernel.mm_types import ENOMEM
 from rmaplab.machine import atomic_dec_and_test, might_sleep, rcu_read_unlock
 
 
-class Commitef0855d334e1(V3_8):
+class Commitef0855d334e1(Commit4146d2d673e8):
     """ef0855d334e1 "mm: mempolicy: turn vma_set_policy() into vma_dup_policy()".
 
     2013-09-11, v3.12. A split that has no memory for the chain says that it is done.
@@ -70,6 +70,3 @@ class Commitc4ea95d7cd08(Commit624483f3ea82):
     def split_vma_clone_error(self) -> int:
         """The error of anon_vma_clone."""
         return -ENOMEM
-
-
-V3_18 = Commitc4ea95d7cd08

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.v3_8 import AnonVmaWithRwSem
-from rmaplab.history.v3_18 import V3_18
+from rmaplab.history.v3_18 import Commitc4ea95d7cd08
 from rmaplab.kernel.mm_types import ENOMEM
 from rmaplab.machine import BUG_ON, Struct, list_for_each_entry_reverse, pointer, value
 
@@ -19,7 +19,7 @@ class AnonVmaWithDegree(AnonVmaWithRwSem):
     parent: Any = pointer()  # a root is its own child
 
 
-class Commit7a3ef208e662(V3_18):
+class Commit7a3ef208e662(Commitc4ea95d7cd08):
     """7a3ef208e662 "mm: prevent endless growth of anon_vma hierarchy".
 
     2015-01-08, v3.19. An anon_vma that is no VMA's own and has but one child becomes the next
@@ -141,9 +141,6 @@ class Commitb800c91a0517(Commit7a3ef208e662):
         return error
 
 
-V3_19 = Commitb800c91a0517
-
-
 class Commit3fe89b3e2a7b(Commitb800c91a0517):
     """3fe89b3e2a7b "mm: fix anon_vma->degree underflow in anon_vma endless growing prevention".
 
@@ -161,6 +158,3 @@ class Commit3fe89b3e2a7b(Commitb800c91a0517):
             return 0
         importer.anon_vma = exporter.anon_vma
         return int(self.anon_vma_clone(importer, exporter))
-
-
-V4_0 = Commit3fe89b3e2a7b

@@ -251,6 +251,3 @@ class Commit38a76013ad80(Commitbf181b9f9d8d):
         """Undo it."""
         if need_rmap_locks:
             super().drop_rmap_locks(vma, need_rmap_locks)
-
-
-V3_7 = Commit38a76013ad80

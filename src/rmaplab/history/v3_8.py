@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v3_7 import V3_7, AnonVmaWithTree
+from rmaplab.history.v3_7 import AnonVmaWithTree, Commit38a76013ad80
 from rmaplab.machine import (
     RwSem,
     Struct,
@@ -29,7 +29,7 @@ class AnonVmaWithRwSem(AnonVmaWithTree):
     rwsem: RwSem = rwsem()
 
 
-class Commit5a505085f043(V3_7):
+class Commit5a505085f043(Commit38a76013ad80):
     """5a505085f043 "mm/rmap: Convert the struct anon_vma::mutex to an rwsem".
 
     2012-12-11, v3.8. Taken alone by everybody still.
@@ -113,6 +113,3 @@ class Commitb6b19f25f6fd(Commit4128997b5f0e):
     def ksm_walk_unlock(self, anon_vma: Any) -> None:
         """Of one walk."""
         self.anon_vma_unlock_read(anon_vma)
-
-
-V3_8 = Commitb6b19f25f6fd

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v3_0_ksm import V3_0_ksm
+from rmaplab.history.v3_8 import Commitb6b19f25f6fd
 from rmaplab.kernel.ksm.state import (
     KSM_RUN_UNMERGE,
     KSM_TAGS,
@@ -49,7 +49,7 @@ class StableNodeOfMovingPage(StableNode):
     kpfn: int = value(0, marked="changed by migration under the page lock, looked at without it")
 
 
-class Commit90bd6fd31c80(V3_0_ksm):
+class Commit90bd6fd31c80(Commitb6b19f25f6fd):
     """90bd6fd31c80 "ksm: allow trees per NUMA node".
 
     2013-02-23, v3.9. With one node there is one tree, whatever the knob says.
@@ -307,6 +307,3 @@ class Commit4146d2d673e8(Commit5117b3b835f2):
     def scanned_page(self, page: Any, rmap_item: Any) -> None:
         """Whether there is anything to do is asked in cmp_and_merge_page."""
         self.cmp_and_merge_page(page, rmap_item)
-
-
-V3_9_ksm = Commit4146d2d673e8

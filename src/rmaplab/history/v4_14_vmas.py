@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v4_2_vmas import Commit36f881883c57
+from rmaplab.history.v4_13_ksm import Commit2c653d0ee2ae
 from rmaplab.kernel.mm_types import EINVAL, VM_LOCKED, VM_SHARED
 
 #: The kernel's bit, 0x2000000, was VM_INSERTPAGE before, for which older functions look here.
@@ -14,7 +14,7 @@ MADV_WIPEONFORK = 18
 MADV_KEEPONFORK = 19
 
 
-class Commitd2cd9ede6e19(Commit36f881883c57):
+class Commitd2cd9ede6e19(Commit2c653d0ee2ae):
     """d2cd9ede6e19 "mm,fork: introduce MADV_WIPEONFORK".
 
     2017-09-06, v4.14. The child's VMA has no anon_vma until it has a page, as later releases have

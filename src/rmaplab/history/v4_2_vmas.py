@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v3_19 import V4_0
+from rmaplab.history.v3_19 import Commit3fe89b3e2a7b
 from rmaplab.kernel.mm_types import VM_LOCKED, VM_SHARED, VM_WRITE
 
 
-class Commit36f881883c57(V4_0):
+class Commit36f881883c57(Commit3fe89b3e2a7b):
     """36f881883c57 "mm: fix mprotect() behaviour on VM_LOCKED VMAs".
 
     2015-06-24, v4.2.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v3_9_ksm import V3_9_ksm
+from rmaplab.history.v4_2_vmas import Commit36f881883c57
 from rmaplab.machine import RbLink
 
 
-class Commitf2e5ff85ed5f(V3_9_ksm):
+class Commitf2e5ff85ed5f(Commit36f881883c57):
     """f2e5ff85ed5f "mm/ksm: don't fail stable tree lookups if walking over stale stable_nodes".
 
     2015-11-05, v4.4. A search begins again where it met a node that is gone.
@@ -27,6 +27,3 @@ class Commitf2e5ff85ed5f(V3_9_ksm):
         while stale:
             stale, place = super().stable_tree_place(kpage)
         return stale, place
-
-
-V4_4_ksm = Commitf2e5ff85ed5f

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v4_4_ksm import V4_4_ksm
+from rmaplab.history.v4_4_ksm import Commitf2e5ff85ed5f
 from rmaplab.machine import spin_unlock, up_read
 
 
-class Commit7496fea9a6bf(V4_4_ksm):
+class Commit7496fea9a6bf(Commitf2e5ff85ed5f):
     """7496fea9a6bf "ksm: fix conflict between mmput and scan_get_next_rmap_item".
 
     2016-05-12, v4.6. As soon as ksm_mmlist_lock is free, an mm that exits may take its slot out,
@@ -19,6 +19,3 @@ class Commit7496fea9a6bf(V4_4_ksm):
         """First mmap_sem, then the lock under which nobody can let the mm go."""
         up_read(mm.mmap_sem)
         spin_unlock(self.ksm.ksm_mmlist_lock)
-
-
-V4_6_ksm = Commit7496fea9a6bf

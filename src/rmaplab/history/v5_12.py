@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_7_vmas import Commite346b3813067
+from rmaplab.history.v5_12_vmas import Commit1583aa278f5f
 
 
-class Commitee8ab1903e3d(Commite346b3813067):
+class Commitee8ab1903e3d(Commit1583aa278f5f):
     """ee8ab1903e3d "mm: rmap: explicitly reset vma->anon_vma in unlink_anon_vmas()".
 
     2021-02-24, v5.12. The VMA may be needed still, and fault again.

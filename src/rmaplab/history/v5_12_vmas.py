@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_12 import Commitee8ab1903e3d
+from rmaplab.history.v5_7_vmas import Commite346b3813067
 
 
-class Commit1583aa278f5f(Commitee8ab1903e3d):
+class Commit1583aa278f5f(Commite346b3813067):
     """1583aa278f5f "mm: mremap: unlink anon_vmas when mremap with MREMAP_DONTUNMAP success".
 
     2021-02-24, v5.12.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_12_vmas import Commit1583aa278f5f
+from rmaplab.history.v5_13_ksm import Commit3e96b6a2e9ad
 from rmaplab.kernel.mm_types import EFAULT, EINVAL, PAGE_MASK
 
 
-class Commit550a7d60bd5e(Commit1583aa278f5f):
+class Commit550a7d60bd5e(Commit3e96b6a2e9ad):
     """550a7d60bd5e "mm, hugepages: add mremap() support for hugepage backed vma".
 
     2021-11-06, v5.16.

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from rmaplab.history.v4_11_ksm import ZERO_PAGE
 from rmaplab.history.v4_13_ksm import KsmGlobalsWithLimit
-from rmaplab.history.v5_13_ksm import V5_13_ksm
+from rmaplab.history.v5_16_vmas import Commit550a7d60bd5e
 from rmaplab.machine import Struct, value
 
 #: How many pages a CPU collects before it does what is to be done to them (15 until v6.8).
@@ -19,7 +19,7 @@ class KsmGlobalsWithBatch(KsmGlobalsWithLimit):
     mlock_fbatch: tuple[Any, ...] = value((), marked="of one CPU, with its lock held")
 
 
-class Commit2fbb0c10d1e8(V5_13_ksm):
+class Commit2fbb0c10d1e8(Commit550a7d60bd5e):
     """2fbb0c10d1e8 "mm/munlock: mlock_page() munlock_page() batch by pagevec".
 
     2022-02-17, v5.18. A page that loses a locked mapping keeps a reference until the batch is
@@ -70,6 +70,3 @@ class Commit2fbb0c10d1e8(V5_13_ksm):
         if self.CONFIG_KSM:
             self.mlock_drain()
         return super().sysctl_compaction_handler()
-
-
-V5_18_ksm = Commit2fbb0c10d1e8

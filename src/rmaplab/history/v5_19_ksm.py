@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v5_18_ksm import V5_18_ksm
+from rmaplab.history.v5_18_ksm import Commit2fbb0c10d1e8
 from rmaplab.kernel.mm_types import MmStruct
 from rmaplab.machine import Atomic, Struct, atomic, atomic_dec, atomic_inc, atomic_read, atomic_set
 
@@ -15,7 +15,7 @@ class MmStructWithMergingPages(MmStruct):
     ksm_merging_pages: Atomic = atomic()
 
 
-class Commit7609385337a4(V5_18_ksm):
+class Commit7609385337a4(Commit2fbb0c10d1e8):
     """7609385337a4 "ksm: count ksm merging pages for each process".
 
     2022-04-28, v5.19.
@@ -55,6 +55,3 @@ class Commit7609385337a4(V5_18_ksm):
         """Counted."""
         atomic_dec(rmap_item.mm.ksm_merging_pages)
         super().leave_stable_node(rmap_item, stable_node)
-
-
-V5_19_ksm = Commit7609385337a4

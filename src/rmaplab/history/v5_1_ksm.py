@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rmaplab.history.v4_13_ksm import V4_13_ksm
+from rmaplab.history.v5_1 import Commite4c5800a3991
 
 #: What a search gives for a page that is locked: ERR_PTR(-EBUSY).
 BUSY_PAGE: Final[Any] = "ERR_PTR(-EBUSY)"
 
 
-class Commit2cee57d1b08a(V4_13_ksm):
+class Commit2cee57d1b08a(Commite4c5800a3991):
     """2cee57d1b08a "mm: ksm: do not block on page lock when searching stable tree".
 
     2019-03-05, v5.1. ksmd leaves what is locked to a later pass.
@@ -38,6 +38,3 @@ class Commit2cee57d1b08a(V4_13_ksm):
         """Nothing is joined that is busy."""
         if kpage is not BUSY_PAGE:
             super().join_kpage(page, rmap_item, kpage)
-
-
-V5_1_ksm = Commit2cee57d1b08a

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_1 import Commite4c5800a3991
+from rmaplab.history.v5_1_ksm import Commit2cee57d1b08a
 from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_LOCKED
 from rmaplab.kernel.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.munmap import PAGE_ALIGN
 
 
-class Commite346b3813067(Commite4c5800a3991):
+class Commite346b3813067(Commit2cee57d1b08a):
     """e346b3813067 "mm/mremap: add MREMAP_DONTUNMAP to mremap()".
 
     2020-04-02, v5.7.

@@ -62,6 +62,3 @@ class Commit2555283eb40d(Commitca3d76b0aa80):
     def anon_vma_reusable(self, anon_vma: Any, src: Any) -> bool:
         """If it is no VMA's own, and has at most one child."""
         return bool(anon_vma.num_children < 2 and anon_vma.num_active_vmas == 0)
-
-
-V6_0 = Commit2555283eb40d

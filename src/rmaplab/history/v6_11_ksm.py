@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v6_9_ksm import V6_9_ksm
+from rmaplab.history.v6_9_ksm import Commit3a9e567ca45f
 from rmaplab.machine import list_is_singular
 
 
-class Commitd58a361b0350(V6_9_ksm):
+class Commitd58a361b0350(Commit3a9e567ca45f):
     """d58a361b0350 "mm/ksm: don't waste time searching stable tree for fast changing page".
 
     2024-07-03, v6.11. So a page is merged a pass later, in its second at the earliest. With
@@ -67,6 +67,3 @@ class Commita0b856b617c5(Commitd58a361b0350):
         if tree_page is None or not self.is_page_sharing_candidate(dup):
             return None
         return dup
-
-
-V6_11_ksm = Commita0b856b617c5

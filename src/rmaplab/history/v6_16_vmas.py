@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rmaplab.history.v6_3_vmas import VmaMerge
-from rmaplab.history.v6_7_vmas import MprotectUnaccounts
+from rmaplab.history.v6_11_ksm import Commita0b856b617c5
 from rmaplab.kernel.mm_types import PAGE_SHIFT
 from rmaplab.machine import list_is_singular
 
 
-class Commit879bca0a2c4f(MprotectUnaccounts):
+class Commit879bca0a2c4f(Commita0b856b617c5):
     """879bca0a2c4f "mm/vma: fix incorrectly disallowed anonymous VMA merges".
 
     2025-03-17, v6.16. 965f55dea0e3 "mmap: avoid merging cloned VMAs", v3.0, meant to keep apart the

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v6_11_ksm import V6_11_ksm
+from rmaplab.history.v6_16_vmas import Commit879bca0a2c4f
 from rmaplab.kernel.ksm.control import VM_UNFIT
 from rmaplab.kernel.mm_types import VM_MERGEABLE
 
 
-class Commitcf7e7a3503df(V6_11_ksm):
+class Commitcf7e7a3503df(Commit879bca0a2c4f):
     """cf7e7a3503df "mm: prevent KSM from breaking VMA merging for new VMAs".
 
     2025-07-09, v6.17. A new VMA was made mergeable too late to merge with a neighbour that is.
@@ -33,6 +33,3 @@ class Commitcf7e7a3503df(V6_11_ksm):
 
     def ksm_add_vma(self, vma: Any) -> None:
         """Gone."""
-
-
-V6_17_ksm = Commitcf7e7a3503df

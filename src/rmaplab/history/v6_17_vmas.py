@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v6_16_vmas import Commit879bca0a2c4f
+from rmaplab.history.v6_17_ksm import Commitcf7e7a3503df
 from rmaplab.kernel.mm_types import EFAULT, EINVAL, PAGE_MASK, TASK_SIZE
 from rmaplab.kernel.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED
 from rmaplab.kernel.munmap import PAGE_ALIGN
 
 
-class Commita85dc37186a5(Commit879bca0a2c4f):
+class Commita85dc37186a5(Commitcf7e7a3503df):
     """a85dc37186a5 "mm/mremap: check remap conditions earlier".
 
     2025-07-17, v6.17. With its sisters, which sort the checks into functions.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v6_17_ksm import V6_17_ksm
+from rmaplab.history.v6_17_vmas import Commitd23cb648e365
 from rmaplab.machine import atomic_add_negative, atomic_read, atomic_set
 
 
-class Commit4d6fc29f3634(V6_17_ksm):
+class Commit4d6fc29f3634(Commitd23cb648e365):
     """4d6fc29f3634 "mm/ksm: fix incorrect KSM counter handling in mm_struct during fork".
 
     2025-09-25, v6.18. A child has no rmap_items yet, but all zero pages of its parent.
@@ -22,6 +22,3 @@ class Commit4d6fc29f3634(V6_17_ksm):
             atomic_add_negative(atomic_read(mm.ksm_zero_pages), self.ksm.ksm_zero_pages)
         super().ksm_fork(mm, oldmm)
         return 0
-
-
-V6_18_ksm = Commit4d6fc29f3634

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rmaplab.history.v6_3_vmas import Plan, VmaMerge
-from rmaplab.history.v6_17_vmas import Commitd23cb648e365
+from rmaplab.history.v6_18_ksm import Commit4d6fc29f3634
 
 
-class Commit61f67c230a5e(Commitd23cb648e365):
+class Commit61f67c230a5e(Commit4d6fc29f3634):
     """61f67c230a5e "mm/vma: fix anon_vma UAF on mremap() faulted, unfaulted merge".
 
     2026-01-05, v6.19, v6.18.8; CVE-2026-23077. Pages that mremap moved into a VMA without an
@@ -45,7 +45,3 @@ class Commit3b617fd3d317(Commit61f67c230a5e):
         if copied and self.vma_had_uncowed_parents(vmg.copied_from):
             return False
         return super().vmg_anon_vma_mergeable(vmg, target)
-
-
-#: v6.18 is a stable release here: the cases were recorded on v6.18.44.
-V6_18 = Commit3b617fd3d317

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v5_19_ksm import MmStructWithMergingPages, V5_19_ksm
+from rmaplab.history.v5_19_ksm import MmStructWithMergingPages
+from rmaplab.history.v6_0 import Commit2555283eb40d
 from rmaplab.machine import Atomic, Struct, atomic, atomic_dec, atomic_inc, atomic_read, atomic_set
 
 
@@ -14,7 +15,7 @@ class MmStructWithRmapItems(MmStructWithMergingPages):
     ksm_rmap_items: Atomic = atomic()
 
 
-class Commitcb4df4cae4f2(V5_19_ksm):
+class Commitcb4df4cae4f2(Commit2555283eb40d):
     """cb4df4cae4f2 "ksm: count allocated ksm rmap_items for each process".
 
     2022-10-03, v6.1.
@@ -49,6 +50,3 @@ class Commitcb4df4cae4f2(V5_19_ksm):
             "zero_pages": 0,
             "merging_pages": atomic_read(mm.ksm_merging_pages),
         }
-
-
-V6_1_ksm = Commitcb4df4cae4f2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v6_1_ksm import V6_1_ksm
+from rmaplab.history.v6_1_ksm import Commitcb4df4cae4f2
 from rmaplab.kernel.memory import VM_FAULT_OOM, VM_FAULT_SIGBUS
 from rmaplab.kernel.mm_types import ENOMEM
 from rmaplab.kernel.pgtable import is_migration_entry, pte_present
@@ -18,7 +18,7 @@ from rmaplab.machine import (
 )
 
 
-class Commit6cce3314b928(V6_1_ksm):
+class Commit6cce3314b928(Commitcb4df4cae4f2):
     """6cce3314b928 "mm/ksm: fix KSM COW breaking with userfaultfd-wp via FAULT_FLAG_UNSHARE".
 
     2022-12-11, v6.2. With 58f595c66591 "mm/ksm: simplify break_ksm() to not rely on
@@ -68,6 +68,3 @@ class Commit6cce3314b928(V6_1_ksm):
             # Until then the fault would come back again and again.
             pte_wait_while(ptep, entry)  # unreached: only another CPU can be about to set it
         return ret
-
-
-V6_2_ksm = Commit6cce3314b928

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from rmaplab.history.v6_0 import V6_0
+from rmaplab.history.v6_2_ksm import Commit6cce3314b928
 from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_SPECIAL
 from rmaplab.machine import Struct, kmem_cache_alloc, kmem_cache_free, rb_erase, value
 
@@ -54,7 +54,7 @@ class MapleNode(Struct):
     parent: Any = value(None)
 
 
-class Commit0503ea8f5ba7(V6_0):
+class Commit0503ea8f5ba7(Commit6cce3314b928):
     """0503ea8f5ba7 "mm/mmap: remove __vma_adjust()".
 
     2023-01-20, v6.3. With its sisters, which introduce dup_anon_vma(), vma_prepare() and

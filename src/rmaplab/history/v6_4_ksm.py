@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rmaplab.history.v6_2_ksm import V6_2_ksm
+from rmaplab.history.v6_4_vmas import Commitd8ab9f7b644a
 from rmaplab.kernel.ksm.control import VM_UNFIT
 from rmaplab.kernel.mm_types import VM_MERGEABLE
 from rmaplab.machine import down_write, up_write
@@ -13,7 +13,7 @@ from rmaplab.machine import down_write, up_write
 MMF_VM_MERGE_ANY = 30
 
 
-class Commitd7597f59d1d3(V6_2_ksm):
+class Commitd7597f59d1d3(Commitd8ab9f7b644a):
     """d7597f59d1d3 "mm: add new api to enable ksm per process".
 
     2023-04-21, v6.4.
@@ -110,6 +110,3 @@ class Commit24139c07f413(Commitd7597f59d1d3):
                 return err
         vma.vm_flags &= ~VM_MERGEABLE
         return 0
-
-
-V6_4_ksm = Commit24139c07f413

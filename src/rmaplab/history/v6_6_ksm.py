@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from rmaplab.history.v5_18_ksm import KsmGlobalsWithBatch
 from rmaplab.history.v6_1_ksm import MmStructWithRmapItems
-from rmaplab.history.v6_4_ksm import V6_4_ksm
+from rmaplab.history.v6_4_ksm import Commit24139c07f413
 from rmaplab.kernel.memory import MmuGather
 from rmaplab.kernel.pgtable import Pte, pte_mkdirty
 from rmaplab.machine import (
@@ -33,7 +33,7 @@ class MmStructWithZeroPages(MmStructWithRmapItems):
     ksm_zero_pages: Atomic = atomic()
 
 
-class Commit79271476b336(V6_4_ksm):
+class Commit79271476b336(Commit24139c07f413):
     """79271476b336 "ksm: support unsharing KSM-placed zero pages".
 
     2023-08-18, v6.6. An entry that maps the zero page and is dirty is one of KSM's.
@@ -129,6 +129,3 @@ class Commit6080d19f0704(Commite2942062e01d):
     def ksm_stat(self, mm: Any) -> dict[str, int]:
         """They are shown."""
         return {**super().ksm_stat(mm), "zero_pages": atomic_read(mm.ksm_zero_pages)}
-
-
-V6_6_ksm = Commit6080d19f0704

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rmaplab.history.v6_3_vmas import Plan
-from rmaplab.history.v6_4_vmas import Commitd8ab9f7b644a
+from rmaplab.history.v6_6_ksm import Commit6080d19f0704
 
 
-class Commit824135c46b00(Commitd8ab9f7b644a):
+class Commit824135c46b00(Commit6080d19f0704):
     """824135c46b00 "mmap: fix error paths with dup_anon_vma()".
 
     2023-09-29, v6.6.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.v6_4_ksm import MMF_VM_MERGE_ANY
-from rmaplab.history.v6_6_ksm import KsmGlobalsCountingZeroPages, V6_6_ksm
+from rmaplab.history.v6_6_ksm import KsmGlobalsCountingZeroPages
+from rmaplab.history.v6_7_vmas import MprotectUnaccounts
 from rmaplab.kernel.ksm.state import RmapItem
 from rmaplab.kernel.mm_types import EINVAL
 from rmaplab.machine import Atomic, Struct, atomic, atomic_inc, atomic_read, value
@@ -30,7 +31,7 @@ class KsmGlobalsOfSmartScan(KsmGlobalsCountingZeroPages):
     ksm_pages_skipped: Atomic = atomic()
 
 
-class Commit5e924ff54d08(V6_6_ksm):
+class Commit5e924ff54d08(MprotectUnaccounts):
     """5e924ff54d08 "mm/ksm: add "smart" page scanning mode".
 
     2023-10-18, v6.7. With e5a68991268a "mm/ksm: add pages_skipped metric", v6.7.
@@ -102,6 +103,3 @@ class Commit3c6f33b7273a(Commit5e924ff54d08):
         mm = vma.vm_mm
         if self.test_mm_merge_any(mm) and not self.test_mm_mergeable(mm):
             self._ksm_enter(mm)
-
-
-V6_7_ksm = Commit3c6f33b7273a

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rmaplab.history.v6_4_ksm import MMF_VM_MERGE_ANY
-from rmaplab.history.v6_7_ksm import V6_7_ksm
+from rmaplab.history.v6_7_ksm import Commit3c6f33b7273a
 
 
-class Commit3a9e567ca45f(V6_7_ksm):
+class Commit3a9e567ca45f(Commit3c6f33b7273a):
     """3a9e567ca45f "mm/ksm: fix ksm exec support for prctl".
 
     2024-04-05, v6.9.
@@ -25,6 +25,3 @@ class Commit3a9e567ca45f(V6_7_ksm):
         asked = mm.flags & 1 << MMF_VM_MERGE_ANY
         super().clear_mm_mergeable(mm)
         mm.flags |= asked
-
-
-V6_9_ksm = Commit3a9e567ca45f
