@@ -39,7 +39,7 @@ from rmaplab.history.v6_1_ksm import Commitcb4df4cae4f2
 from rmaplab.history.v6_2_ksm import Commit6cce3314b928
 from rmaplab.history.v6_3_vmas import Commit0503ea8f5ba7
 from rmaplab.history.v6_4_ksm import Commit24139c07f413
-from rmaplab.history.v6_4_vmas import Commitd8ab9f7b644a
+from rmaplab.history.v6_5_vmas import Commitd8ab9f7b644a
 from rmaplab.history.v6_6_vmas import Commit824135c46b00
 from rmaplab.history.v6_7_ksm import Commit3c6f33b7273a
 from rmaplab.history.v6_9_ksm import Commit3a9e567ca45f

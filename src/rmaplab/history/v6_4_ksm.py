@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rmaplab.history.v6_4_vmas import Commitd8ab9f7b644a
+from rmaplab.history.v6_4_vmas import Commit5e31275cc997
 from rmaplab.kernel.ksm.control import VM_UNFIT
 from rmaplab.kernel.mm_types import VM_MERGEABLE
 from rmaplab.machine import down_write, up_write
@@ -13,7 +13,7 @@ from rmaplab.machine import down_write, up_write
 MMF_VM_MERGE_ANY = 30
 
 
-class Commitd7597f59d1d3(Commitd8ab9f7b644a):
+class Commitd7597f59d1d3(Commit5e31275cc997):
     """d7597f59d1d3 "mm: add new api to enable ksm per process".
 
     2023-04-21, v6.4.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rmaplab.history.v6_1_ksm import MmStructWithRmapItems
 from rmaplab.history.v6_3_vmas import Commit0503ea8f5ba7, Plan
-from rmaplab.kernel import mm_types
 from rmaplab.kernel.memory import VM_FAULT_ERROR, VM_FAULT_OOM
-from rmaplab.kernel.mm_types import EFAULT, ENOMEM
+from rmaplab.kernel.mm_types import EFAULT, ENOMEM, VmAreaStruct
 from rmaplab.kernel.pgtable import pte_present
 from rmaplab.machine import (
     READ_ONCE,
@@ -35,7 +35,7 @@ from rmaplab.machine import (
 LOOKED_AT = "looked at before the VMA is locked, and again after"
 
 
-class VmAreaStruct(mm_types.VmAreaStruct):
+class VmAreaStructWithLock(VmAreaStruct):
     """It has a lock. A writer only notes that he has it, until he lets go of all: vm_lock_seq."""
 
     vm_mm: Any = pointer(marked=LOOKED_AT)
@@ -45,7 +45,7 @@ class VmAreaStruct(mm_types.VmAreaStruct):
     detached: bool = value(False, marked=LOOKED_AT)
 
 
-class MmStruct(mm_types.MmStruct):
+class MmStructWithLockSeq(MmStructWithRmapItems):
     """The VMAs whose vm_lock_seq is this are locked for writing."""
 
     mm_lock_seq: int = value(0, marked="read without mmap_sem")
@@ -58,8 +58,8 @@ class Commit5e31275cc997(Commit0503ea8f5ba7):
     handling first".
     """
 
-    VmAreaStruct: ClassVar[type[Struct]] = VmAreaStruct
-    MmStruct: ClassVar[type[Struct]] = MmStruct
+    VmAreaStruct: ClassVar[type[Struct]] = VmAreaStructWithLock
+    MmStruct: ClassVar[type[Struct]] = MmStructWithLockSeq
     vm_area_flags: ClassVar[int] = SLAB_DESTROY_BY_RCU
 
     # Locks
@@ -192,34 +192,3 @@ class Commit5e31275cc997(Commit0503ea8f5ba7):
         """A VMA that another has grown over."""
         vma.detached = True
         super()._vma_detach(mm, vma)
-
-
-class Commit657b5146955e(Commit5e31275cc997):
-    """657b5146955e "mm: lock_vma_under_rcu() must check vma->anon_vma under vma lock".
-
-    2023-07-26, v6.5, v6.4.8. Before, mremap could take the anon_vma away after the question, and
-    the fault looked at neighbours that nothing kept.
-    """
-
-    def vma_lock_for_fault(self, mm: Any, vma: Any, address: int) -> bool:
-        """First the lock, then the question."""
-        if not self.vma_start_read(mm, vma):
-            return False
-        if vma.anon_vma is None:
-            self.vma_end_read(vma)
-            return False
-        return self.vma_still_there(vma, address)
-
-
-class Commitd8ab9f7b644a(Commit657b5146955e):
-    """d8ab9f7b644a "mm: lock VMA in dup_anon_vma() before setting ->anon_vma".
-
-    2023-07-21, v6.5, v6.4.8. Before, a fault could use the anon_vma of a VMA that did not get its
-    chain in the end.
-    """
-
-    def dup_anon_vma(self, dst: Any, src: Any) -> int:
-        """Locked for writing first."""
-        if src.anon_vma is not None and dst.anon_vma is None:
-            self.vma_start_write(dst)
-        return super().dup_anon_vma(dst, src)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.v5_18_ksm import KsmGlobalsWithBatch
-from rmaplab.history.v6_1_ksm import MmStructWithRmapItems
-from rmaplab.history.v6_4_ksm import Commit24139c07f413
+from rmaplab.history.v6_4_vmas import MmStructWithLockSeq
+from rmaplab.history.v6_5_vmas import Commitd8ab9f7b644a
 from rmaplab.kernel.memory import MmuGather
 from rmaplab.kernel.pgtable import Pte, pte_mkdirty
 from rmaplab.machine import (
@@ -27,13 +27,13 @@ class KsmGlobalsCountingZeroPages(KsmGlobalsWithBatch):
     ksm_zero_pages: Atomic = atomic()
 
 
-class MmStructWithZeroPages(MmStructWithRmapItems):
+class MmStructWithZeroPages(MmStructWithLockSeq):
     """struct mm_struct with such a count."""
 
     ksm_zero_pages: Atomic = atomic()
 
 
-class Commit79271476b336(Commit24139c07f413):
+class Commit79271476b336(Commitd8ab9f7b644a):
     """79271476b336 "ksm: support unsharing KSM-placed zero pages".
 
     2023-08-18, v6.6. An entry that maps the zero page and is dirty is one of KSM's.
