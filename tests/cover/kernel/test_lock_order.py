@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from kernels import SHOWN
 
 from rmaplab.checker.lock_order import class_of, taken_in_setup
 from rmaplab.history import KERNELS
@@ -62,7 +63,7 @@ def name_of(lock: Any) -> str:
     return re.sub("&anon_vma->(mutex|rwsem)", "&anon_vma->lock", class_of(lock))
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", SHOWN)
 def test_locks_are_taken_in_the_order_of_the_source(kernel: str) -> None:
     scenario = build(EVERYTHING, KERNELS[kernel])
 

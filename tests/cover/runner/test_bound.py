@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from kernels import SHOWN
 
 from rmaplab.checker.check import check
 from rmaplab.checker.options import Limits, Options
@@ -36,7 +37,7 @@ def most_needed(kernel: type[Kernel], count: int) -> int:
     )
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", SHOWN)
 def test_one_more_anon_vma_a_generation_until_they_are_used_again(kernel: str) -> None:
     # Its own, that of the child, and the root, which is never used again.
     needed = [2, 3, 3, 3] if in_range("7a3ef208e662..", kernel) else [2, 3, 6, 13]
