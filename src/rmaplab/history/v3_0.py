@@ -228,8 +228,8 @@ class Commit88c22088bf23(Commit2b575eb64f7a):
         return anon_vma
 
     def page_unlock_anon_vma(self, anon_vma: Any) -> None:
-        """No reference is left to put."""
-        self.anon_vma_unlock_read(anon_vma)
+        """No reference is left to put. The root may be what the last owner of the memory left."""
+        self.root_unlock(rcu_pointer_handoff(anon_vma.root))
 
 
 class Commiteee0f252c653(Commit88c22088bf23):
@@ -248,6 +248,10 @@ class Commiteee0f252c653(Commit88c22088bf23):
             return True, anon_vma
         self.root_unlock(root_anon_vma)
         return True, None
+
+    def page_unlock_anon_vma(self, anon_vma: Any) -> None:
+        """The page is mapped, and so the root is its own."""
+        self.anon_vma_unlock_read(anon_vma)
 
 
 class Commitbb4aa39676f7(Commiteee0f252c653):

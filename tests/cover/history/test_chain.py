@@ -26,6 +26,7 @@ def test_the_mainline_is_in_the_order_of_the_git_log() -> None:
         "5c341ee1dfc8",
         "012f18004da3",
         "76545066c852",
+        "5e549e989f94",
         "26ba0cb63cb8",
         "ba6f0ff3981e",
         "288468c334e9",
