@@ -70,6 +70,10 @@ def clone_was_starved(failure: Failure, run: Run) -> bool:
     return {"vma_adjust", "anon_vma_clone"} <= failure.starved
 
 
+def split_was_starved(failure: Failure, run: Run) -> bool:
+    return {"_split_vma", "anon_vma_clone"} <= failure.starved
+
+
 def cured_by(release: str) -> Callable[[Failure, Run], bool]:
     """Whether a release that has the commit does the same calls, and does not fail so."""
 
@@ -305,6 +309,42 @@ setup
     B: migrate 1
 """,
         also=commit_cures_it,
+    ),
+    KnownBug(
+        "freeing an anon_vma looks at the lock of a root that was let go",
+        kernels=("88c22088bf23..7f39dda9d86f",),
+        kind="use-after-free",
+        source='624483f3ea82 "mm: rmap: fix use-after-free in __put_anon_vma", 3.16',
+        litmus="""
+litmus root-let-go
+processes A
+setup
+    A: mmap 0 2
+    A: write 0 2 = 1
+    A: fork C
+    C: write 0 2 = 5
+    C: madvise 0 2 mergeable
+    ksmd: scan 2
+    A: exit
+    C: exit
+    ksmd: scan
+""",
+        also=lambda failure, run: {"_put_anon_vma", "anon_vma_flush"} <= set(failure.functions),
+    ),
+    KnownBug(
+        "a split without memory for the chain tells no error",
+        kernels=("ef0855d334e1..624483f3ea82",),
+        source='c4ea95d7cd08 "mm: fix anon_vma_clone() error treatment", 3.18',
+        litmus="""
+litmus split-tells-no-error
+processes A
+setup
+    A: mmap 0 2
+    A: write 0 2 = 1
+    A: fork B
+    fail 3 B: munmap 1
+""",
+        also=split_was_starved,
     ),
     KnownBug(
         "what is not copied for lack of memory is counted off",

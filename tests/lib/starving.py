@@ -46,6 +46,9 @@ class Starving(Context):
             self.calls.update(_calls_under_way())
         return failing
 
+    def will_fail(self) -> bool:
+        return super().will_fail() or (self.lasting and self.allocations + 1 > self.fail_at)
+
 
 class Starved(NamedTuple):
     """A call that ran out of memory: on which system, and where; `again` is the call."""

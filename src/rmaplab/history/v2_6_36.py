@@ -16,6 +16,7 @@ from rmaplab.machine import (
     BUG_ON,
     READ_ONCE,
     VM_BUG_ON,
+    RbLink,
     atomic_compare,
     atomic_inc_and_test,
     list_add_tail,
@@ -50,7 +51,19 @@ class Commit76545066c852(SeedV2):
             self.anon_vma_free(anon_vma)
 
 
-class Commit26ba0cb63cb8(Commit76545066c852):
+class Commit5e549e989f94(Commit76545066c852):
+    """5e549e989f94 "mmap: remove unnecessary lock from __vma_link".
+
+    2010-08-09, v2.6.36.
+    """
+
+    def vma_link(self, mm: Any, vma: Any, prev: Any, rb_link: RbLink) -> None:
+        """Without the lock of the anon_vma."""
+        self._vma_link(mm, vma, prev, rb_link)
+        mm.map_count += 1
+
+
+class Commit26ba0cb63cb8(Commit5e549e989f94):
     """26ba0cb63cb8 "rmap: always add new vmas at the end".
 
     2010-08-09, v2.6.36. So that a walk does not miss a VMA that joins meanwhile.

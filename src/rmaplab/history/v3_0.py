@@ -75,7 +75,7 @@ class Commit746b18d421da(Commit965f55dea0e3):
     """
 
     def mapped_anon_vma(self, page: Any) -> Any:
-        """What page->mapping says under RCU, if the page is mapped. It may be free by now.
+        """New: what page->mapping says under RCU, if the page is mapped. It may be free by now.
 
         In the kernel these lines stand twice: here and, since 88c22088bf23, in page_lock_anon_vma.
         """
@@ -85,7 +85,7 @@ class Commit746b18d421da(Commit965f55dea0e3):
         return mapping[1]
 
     def take_anon_vma(self, page: Any, anon_vma: Any) -> Any:
-        """Hold an anon_vma that RCU keeps in memory, and leave RCU; None if it is not the page's.
+        """New: hold an anon_vma that RCU keeps, and leave RCU; None if it is not the page's.
 
         If the page is still mapped, it was not freed meanwhile. (These lines stand twice, too.)
         """
@@ -97,7 +97,7 @@ class Commit746b18d421da(Commit965f55dea0e3):
         return anon_vma
 
     def hold_unless_free(self, anon_vma: Any) -> Any:
-        """Hold the anon_vma, whosoever it is by now, that lives in this memory; None if none."""
+        """New: hold the anon_vma, whosesoever it is by now, in this memory; None if it is free."""
         if not atomic_inc_not_zero(anon_vma.refcount):
             return None
         return rcu_pointer_handoff(anon_vma)
@@ -143,19 +143,19 @@ class Commit2b575eb64f7a(Commit746b18d421da):
     AnonVma: ClassVar[type[Struct]] = AnonVmaWithMutex
 
     def root_lock(self, root: Any) -> None:
-        """Lock a family. (In the kernel a line of each caller; so are the next three.)"""
+        """New: lock a family. (In the kernel a line of each caller; so are the next three.)"""
         mutex_lock(root.mutex)
 
     def root_trylock(self, root: Any) -> bool:
-        """Lock a family if it is not locked."""
+        """New: lock a family if it is not locked."""
         return mutex_trylock(root.mutex)
 
     def root_unlock(self, root: Any) -> None:
-        """Unlock a family."""
+        """New: unlock a family."""
         mutex_unlock(root.mutex)
 
     def root_is_locked(self, root: Any) -> bool:
-        """Whether anybody has locked a family."""
+        """New: whether anybody has locked a family."""
         return mutex_is_locked(root.mutex)
 
     def anon_vma_lock(self, anon_vma: Any) -> None:
@@ -184,7 +184,7 @@ class Commit88c22088bf23(Commit2b575eb64f7a):
         super().anon_vma_free(anon_vma)
 
     def anon_vma_flush(self, anon_vma: Any) -> None:
-        """Take the lock and release it, if it is taken."""
+        """New: take the lock and release it, if it is taken."""
         if self.root_is_locked(anon_vma.root):
             self.anon_vma_lock(anon_vma)
             self.anon_vma_unlock(anon_vma)
@@ -206,7 +206,7 @@ class Commit88c22088bf23(Commit2b575eb64f7a):
     # The two functions below are the fast and the end of the slow path of page_lock_anon_vma.
 
     def page_trylock_anon_vma(self, page: Any, anon_vma: Any) -> tuple[bool, Any]:
-        """Whether the root could be locked, and then the anon_vma, or None if it is free by now.
+        """New: whether the root could be locked, and then the anon_vma, or None if it is free.
 
         An anon_vma that was freed and used again meanwhile passes; if the root is another then, it
         is another that is unlocked: bug until eee0f252c653.
@@ -219,7 +219,7 @@ class Commit88c22088bf23(Commit2b575eb64f7a):
         return True, None
 
     def page_lock_held_anon_vma(self, anon_vma: Any) -> Any:
-        """Lock an anon_vma and put its reference; None, and it is freed, if that was the last."""
+        """New: lock an anon_vma and put its reference; if that was the last, free it: None."""
         self.anon_vma_lock_read(anon_vma)
         if atomic_dec_and_test(anon_vma.refcount):
             self.anon_vma_unlock_read(anon_vma)
@@ -228,8 +228,8 @@ class Commit88c22088bf23(Commit2b575eb64f7a):
         return anon_vma
 
     def page_unlock_anon_vma(self, anon_vma: Any) -> None:
-        """No reference is left to put."""
-        self.anon_vma_unlock_read(anon_vma)
+        """No reference is left to put. The root may be what the last owner of the memory left."""
+        self.root_unlock(rcu_pointer_handoff(anon_vma.root))
 
 
 class Commiteee0f252c653(Commit88c22088bf23):
@@ -248,6 +248,10 @@ class Commiteee0f252c653(Commit88c22088bf23):
             return True, anon_vma
         self.root_unlock(root_anon_vma)
         return True, None
+
+    def page_unlock_anon_vma(self, anon_vma: Any) -> None:
+        """The page is mapped, and so the root is its own."""
+        self.anon_vma_unlock_read(anon_vma)
 
 
 class Commitbb4aa39676f7(Commiteee0f252c653):
@@ -294,7 +298,7 @@ class Commitbb4aa39676f7(Commiteee0f252c653):
     # Cut out of anon_vma_clone for dd34739c03f2.
 
     def anon_vma_clone_alloc(self, root: Any) -> tuple[Any, Any]:
-        """A chain entry or None, and what is locked then: nothing, without memory."""
+        """New: a chain entry or None, and what is locked then: nothing, without memory."""
         avc = self.anon_vma_chain_alloc()
         if avc is None:
             self.unlock_anon_vma_root(root)
@@ -325,7 +329,7 @@ class Commiteee2acbae959(Commitbb4aa39676f7):
     # The two loops of unlink_anon_vmas.
 
     def unlink_anon_vmas_locked(self, vma: Any) -> None:
-        """Take a VMA off all lists; the entries of anon_vmas that are empty then stay."""
+        """New: take a VMA off all lists; the entries of anon_vmas that are empty then stay."""
         root = None
         for avc in list_for_each_entry(vma.anon_vma_chain):
             anon_vma = avc.anon_vma
@@ -338,7 +342,7 @@ class Commiteee2acbae959(Commitbb4aa39676f7):
         self.unlock_anon_vma_root(root)
 
     def put_empty_anon_vmas(self, vma: Any) -> None:
-        """Put the anon_vmas that the VMA was the last of."""
+        """New: put the anon_vmas that the VMA was the last of."""
         for avc in list_for_each_entry(vma.anon_vma_chain):
             self.put_empty_anon_vma(avc.anon_vma)
             list_del(avc.same_vma)

@@ -1,8 +1,9 @@
 """v6.0: CVE-2022-42703.
 
-Left out: 4e4a9eb92133 "mm/rmap.c: reuse mergeable anon_vma as parent when fork", v5.5, and its
-revert, v5.8: in between some VMAs of a child get their parent's own anon_vma. 47b390d23bf8
-"mm/rmap.c: don't reuse anon_vma if we just want a copy", v5.5, changes nothing without it.
+Left out: 4e4a9eb92133 "mm/rmap.c: reuse mergeable anon_vma as parent when fork", v5.5, which was
+reverted before v5.10: in between a child's VMA got its parent's own anon_vma where that is also the
+one of the VMA before. 47b390d23bf8 "mm/rmap.c: don't reuse anon_vma if we just want a copy", v5.5,
+changes nothing without it: who wants a copy has an anon_vma, or there is none to copy.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from rmaplab.history import KERNELS, V2_6_36
 from rmaplab.kernel.contents import fill
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import EFAULT, ENOMEM, PAGE_SIZE, VM_READ, VM_WRITE
+from rmaplab.kernel.mmap_merge import Adjustment
 from rmaplab.machine import BugOn, pte_get, pte_offset_map, set_pte_at
 from rmaplab.machine.context import current
 from rmaplab.machine.direct import DirectMachine
@@ -79,10 +80,11 @@ def test_boundaries_move_under_the_lock(name: str, locked: bool, start: int) -> 
     kernel = booted(name)
     vma = vma_of(kernel, process(kernel))
 
-    anon_vma = kernel.vma_adjust_lock(vma, None, None, start)
+    adjustment = Adjustment(vma.vm_end)
+    anon_vma = kernel.vma_adjust_lock(vma, None, None, start, adjustment)
     expected = [vma.anon_vma.lock] if locked and start != BASE else []
     assert current().held == expected
-    kernel.vma_adjust_unlock(anon_vma)
+    kernel.vma_adjust_unlock(vma, None, adjustment, anon_vma)
     assert current().held == []
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from random_calls import Run
 
 from rmaplab.history import KERNELS
+from rmaplab.history.lookup import in_range
 from rmaplab.kernel.contents import ZERO, fill
 from rmaplab.kernel.madvise import MADV_DONTNEED
 from rmaplab.kernel.mm_types import (
@@ -26,7 +27,12 @@ from rmaplab.machine import BugOn
 from rmaplab.machine.direct import DirectMachine
 
 NONE, R, RW = 0, 1, 3
-SOUND = [name for name in KERNELS if name != "seed-v2"]
+#: Not the patch that drops a root twice, nor those whose split without memory tells no error.
+SOUND = [
+    name
+    for name in KERNELS
+    if name != "seed-v2" and not in_range("ef0855d334e1..624483f3ea82", name)
+]
 
 
 def mlock(lab: Any, mm: Any, page: int, count: int) -> int:

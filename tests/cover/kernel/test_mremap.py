@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from random_calls import Run
 
 from rmaplab.history import KERNELS
+from rmaplab.history.lookup import in_range
 from rmaplab.kernel.contents import ZERO, fill
 from rmaplab.kernel.madvise import MADV_DONTNEED
 from rmaplab.kernel.memory import PMD_SIZE
@@ -33,7 +34,10 @@ RW = 3
 BOTH = MREMAP_FIXED | MREMAP_MAYMOVE
 
 #: The seed's own bug shows at most exits.
-SOUND = [name for name in KERNELS if name != "seed-v2"]
+#: Not the patch that drops a root twice, nor those whose split without memory tells no error, or
+#: counts off what was not counted.
+UNSOUND = ("seed-v2", "ef0855d334e1..624483f3ea82", "7a3ef208e662..b800c91a0517")
+SOUND = [name for name in KERNELS if not any(in_range(each, name) for each in UNSOUND)]
 
 
 def mremap(lab: Any, mm: Any, page: int, count: int, new: int, to: int | None = None) -> int:

@@ -14,14 +14,18 @@ from rmaplab.machine import (
     down_read,
     down_read_trylock,
     down_write,
+    down_write_trylock,
     kmem_cache_alloc,
     lock_bit,
     might_sleep,
+    mutex_is_locked,
     mutex_lock,
+    mutex_trylock,
     mutex_unlock,
     pte_alloc_map,
     rcu_read_lock,
     rcu_read_unlock,
+    rwsem_is_locked,
     smp_processor_id,
     spin_lock,
     spin_trylock,
@@ -114,10 +118,32 @@ def test_a_semaphore_has_many_readers_or_one_writer(machine, thing, on) -> None:
     up_read(thing.sem)
     down_write(thing.sem)
     on(machine, 1)
-    assert not down_read_trylock(thing.sem) and thing.sem.is_locked()
+    assert not down_read_trylock(thing.sem) and rwsem_is_locked(thing.sem)
     on(machine, 0)
     up_write(thing.sem)
-    assert not thing.sem.is_locked()
+    assert not rwsem_is_locked(thing.sem)
+
+
+def test_a_semaphore_is_tried_for_writing_where_nobody_holds_it(machine, thing, on) -> None:
+    on(machine, 0)
+    down_read(thing.sem)
+    on(machine, 1)
+    assert not down_write_trylock(thing.sem)
+    on(machine, 0)
+    up_read(thing.sem)
+    on(machine, 1)
+    assert down_write_trylock(thing.sem) and current().held
+    assert not down_write_trylock(thing.sem) and not down_read_trylock(thing.sem)
+    up_write(thing.sem)
+    assert not current().held
+
+
+def test_a_mutex_is_tried_where_nobody_holds_it(thing) -> None:
+    assert not mutex_is_locked(thing.mutex)
+    assert mutex_trylock(thing.mutex) and mutex_is_locked(thing.mutex)
+    assert not mutex_trylock(thing.mutex)
+    mutex_unlock(thing.mutex)
+    assert not mutex_is_locked(thing.mutex)
 
 
 @pytest.mark.parametrize(

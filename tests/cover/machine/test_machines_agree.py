@@ -17,6 +17,7 @@ from rmaplab.kernel.pgtable import Pte
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.writer import write_text
 from rmaplab.machine import (
+    RB_EMPTY_ROOT,
     KernelStateError,
     Machine,
     atomic_add_negative,
@@ -33,6 +34,7 @@ from rmaplab.machine import (
     down_read,
     down_read_trylock,
     down_write,
+    down_write_trylock,
     free_pgd_range,
     kmem_cache_alloc,
     kmem_cache_free,
@@ -49,7 +51,9 @@ from rmaplab.machine import (
     list_last_entry,
     list_next_entry,
     lock_bit,
+    mutex_is_locked,
     mutex_lock,
+    mutex_trylock,
     mutex_unlock,
     pgd_addresses,
     pte_alloc_map,
@@ -62,6 +66,7 @@ from rmaplab.machine import (
     rb_items,
     rb_reset,
     rb_root,
+    rwsem_is_locked,
     set_pte_at,
     spin_lock,
     spin_trylock,
@@ -113,7 +118,9 @@ def memory_of(run: Run) -> Any:
     }
 
 
-@pytest.mark.parametrize("kernel", ["v2.6.34", "root-lock", "seed-v2", "v2.6.36", "v2.6.38"])
+@pytest.mark.parametrize(
+    "kernel", ["v2.6.34", "root-lock", "seed-v2", "v2.6.36", "v2.6.38", "v3.0", "v3.18"]
+)
 @settings(QUICK, max_examples=12)
 @given(litmus=litmuses())
 def test_random_calls_give_the_same_on_both_machines(kernel: str, litmus: Litmus) -> None:
@@ -209,7 +216,8 @@ OPERATIONS: dict[str, Callable[[Any, Any, int], Any]] = {
     "spin_unlock": lambda a, b, n: spin_unlock(a.lock),
     "is_locked": lambda a, b, n: (a.lock.is_locked(), a.sem.is_locked(), a.bit.is_locked()),
     "mutex_lock": lambda a, b, n: mutex_lock(a.mutex),
-    "mutex_trylock": lambda a, b, n: a.mutex.try_acquire(),
+    "mutex_trylock": lambda a, b, n: mutex_trylock(a.mutex),
+    "mutex_is_locked": lambda a, b, n: (mutex_is_locked(a.mutex), rwsem_is_locked(a.sem)),
     "mutex_unlock": lambda a, b, n: mutex_unlock(a.mutex),
     "lock_bit": lambda a, b, n: lock_bit(a.bit),
     "trylock_bit": lambda a, b, n: trylock_bit(a.bit),
@@ -219,6 +227,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, int], Any]] = {
     "down_read_trylock": lambda a, b, n: down_read_trylock(a.sem),
     "up_read": lambda a, b, n: up_read(a.sem),
     "down_write": lambda a, b, n: down_write(a.sem),
+    "down_write_trylock": lambda a, b, n: down_write_trylock(a.sem),
     "up_write": lambda a, b, n: up_write(a.sem),
     "load": lambda a, b, n: (a.number, a.other, a.read_once("other")),
     "store": lambda a, b, n: setattr(a, "other", b if n else None),
@@ -246,7 +255,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, int], Any]] = {
     "rb_insert": insert_once,
     "rb_erase": lambda a, b, n: rb_erase(a.items, b),
     "rb_reset": lambda a, b, n: rb_reset(a.items),
-    "rb_items": lambda a, b, n: rb_items(a.items),
+    "rb_items": lambda a, b, n: (rb_items(a.items), RB_EMPTY_ROOT(a.items)),
     "pte_alloc": lambda a, b, n: pte_alloc_map(a.tables, n << 12) is not None,
     "pte_set": lambda a, b, n: on_entry(lambda pte: set_pte_at(pte, ("page", n)), a, n),
     "pte_get": lambda a, b, n: on_entry(pte_get, a, n),

@@ -86,7 +86,7 @@ class TestFindKernel:
         assert found.name == f"{path}:Mine"
         assert found.kernel.__bases__ == (V2_6_36,)
 
-    @pytest.mark.parametrize("name", ["", "v2.6.39", "mine.py", "mine.py:Mine", "v2.6.34:Mine"])
+    @pytest.mark.parametrize("name", ["", "v2.6.99", "mine.py", "mine.py:Mine", "v2.6.34:Mine"])
     def test_what_there_is_not_is_bad_input(self, name: str) -> None:
         with pytest.raises(InputError, match=r"^--kernel "):
             find_kernel(name)
