@@ -23,7 +23,8 @@ RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38", "v3.0", "v3.18", "v6.0")
 REVERTS = ("before-4946d54cb55e", "before-287d97ac0321", "before-646d87b481da")
 #: Later commits override what these override.
 OVERRIDDEN = (
-    "ba6f0ff3981e", "v2.6.38", "bb4aa39676f7", "v3.18", "b800c91a0517", "ca3d76b0aa80",
+    "ba6f0ff3981e", "v2.6.38", "fed067da46ad", "bb4aa39676f7", "v3.18", "b800c91a0517",
+    "ca3d76b0aa80",
 )  # fmt: skip
 FAMILY = """
 A: mmap 0 8
