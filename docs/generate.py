@@ -103,6 +103,16 @@ BUGS = (
         "3fe89b3e2a7b"),
     Bug("CVE-2022-42703: two VMAs with one anon_vma and two chains merge.", "anon-vma-used-twice",
         "v5.19", "2555283eb40d"),
+    Bug("A fault asks neighbours for an anon_vma, which nothing keeps.",
+        "fault-asks-unlocked-neighbours", "5e31275cc997", "657b5146955e"),
+    Bug("A fault uses an anon_vma whose chain is copied only half.",
+        "fault-uses-a-chain-half-copied", "657b5146955e", "d8ab9f7b644a"),
+    Bug("A merge without memory for the tree of VMAs keeps its chain.",
+        "merge-without-memory-for-the-tree", "d8ab9f7b644a", "824135c46b00"),
+    Bug("CVE-2026-23077: a page moves into a VMA that has no anon_vma.",
+        "moved-into-a-vma-without-anon-vma", "d23cb648e365", "61f67c230a5e"),
+    Bug("The same before v3.0, which cured it by the way.",
+        "moved-into-a-vma-without-anon-vma", "v2.6.39", "965f55dea0e3"),
 )  # fmt: skip
 
 

@@ -181,7 +181,10 @@ setup
     ),
     KnownBug(
         "half of a merge of three VMAs is done when memory runs out",
-        kernels=(*(name for name in sorted(ASIDE) if name != "before-287d97ac0321"), "v2.6.34.."),
+        kernels=(
+            *(name for name in sorted(ASIDE) if name != "before-287d97ac0321"),
+            "v2.6.34..v6.0",
+        ),
         kind="use-after-free",
         where=("split_to_range",),
         source="""mm/mmap.c of 2.6.34 and 2.6.36, vma_adjust: in the second round of case 6 an error
@@ -197,6 +200,29 @@ setup
     fail 1 A: mprotect 2 2 rw
 """,
         also=clone_was_starved,
+    ),
+    KnownBug(
+        "a page moves into a VMA that has no anon_vma",
+        kernels=(
+            *(name for name in sorted(ASIDE) if name != "seed-v2"),
+            "v2.6.34..v2.6.39",
+            "879bca0a2c4f..d23cb648e365",
+        ),
+        kind="use-after-free",
+        where=(),
+        source="""61f67c230a5e "mm/vma: fix anon_vma UAF on mremap() faulted, unfaulted merge",
+    6.18.8, CVE-2026-23077; until 965f55dea0e3 "mmap: avoid merging cloned VMAs", 3.0, the same""",
+        litmus="""
+litmus moved
+processes A
+setup
+    A: mmap 0
+    A: write 0 = 1
+    A: mremap 0 to 20
+    A: mmap 1
+    A: mremap 20 to 0
+""",
+        also=lambda failure, run: ": mremap" in failure.step,
     ),
     KnownBug(
         "a page belongs to the anon_vma of who mapped it first",
@@ -358,7 +384,7 @@ setup
     ),
     KnownBug(
         "an anon_vma is used a second time while it is a VMA's own",
-        kernels=("7a3ef208e662..ee8ab1903e3d",),
+        kernels=("7a3ef208e662..ca3d76b0aa80",),
         source="""2555283eb40d "mm/rmap: Fix anon_vma->degree ambiguity leading to double-reuse",
     6.0, CVE-2022-42703""",
         litmus="""

@@ -43,7 +43,7 @@ class TestRefusals:
                 assert "is later than these kernels" in str(error)
                 refused.add(advice)
 
-        assert refused == {"free", "wipeonfork", "cold", "pageout"}
+        assert refused == {"free", "cold", "pageout"}
 
     @pytest.mark.parametrize("block", ["CPU0", "finally"])
     def test_a_pin_outside_the_set_up(self, block: str) -> None:
