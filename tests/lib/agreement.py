@@ -158,7 +158,8 @@ def numbers(walker: Walker, walk: Walk) -> object:
 def hold_native_to_plain(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:
     """The reduced walk in compiled code finds what the one in plain Python finds."""
     walker.native = Native(start=100 * limits.states)
-    python = walker.walk(EVERY - {Reduction.LAST_ACCESS}, limits, None, never)
+    reductions = EVERY - {Reduction.LAST_ACCESS, Reduction.SYMMETRY}
+    python = walker.walk(reductions, limits, None, never)
     search = NativeSearch(walker.tables, Native(), limits, None, never, walker.futures)
     native = search.run()
     if not (native.limit or python.limit):

@@ -1,6 +1,7 @@
 """Random small protocols: two or three flows over fields, locks, counts, a list and objects.
 
-`protocols` are of everything; in `lives`, objects are freed while others look at them.
+`protocols` are of everything; in `lives`, objects are freed while others look at them;
+in `equals`, flows do the same, each with an object of its own.
 """
 
 from __future__ import annotations
@@ -166,4 +167,70 @@ def lives(draw: Any) -> Protocol:
         setup=setup,
         rcu=draw(st.booleans()),
         no_leak=draw(st.booleans()),
+    )
+
+
+#: What flows that are equal do with the object that each has for itself.
+OWN = (*ON_OBJECT, ("del",), ("del",), ("add",), ("store", "x", "?"))
+equal_leaves = st.one_of(
+    leaves,
+    st.just(("first", "list")),
+    st.tuples(st.just("object"), st.sampled_from(OWN), st.just(2)),
+    st.tuples(st.just("object"), st.sampled_from(OWN), st.just(2)),
+)
+equal_bodies = st.lists(
+    equal_leaves | st.tuples(st.sampled_from(["when", "unless"]), equal_leaves)
+    | between(equal_leaves),
+    min_size=1,
+    max_size=3,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OwnBody(Body):
+    """A body for which the third object is its flow's own; `quirk` is done at the end."""
+
+    flow: int
+    quirk: tuple[Op, ...] = ()
+
+    def __call__(self, *pointers: Any) -> Any:
+        answer = 0
+        for op in (*self.ops, *self.quirk):
+            answer = yield from do(op, answer, (*pointers[:2], pointers[2 + self.flow]))
+        return answer
+
+
+@st.composite
+def equals(draw: Any) -> Protocol:
+    """Two or three flows that are equal, or nearly so, and maybe one that is not."""
+    count = draw(st.integers(2, 3))
+    listed = draw(st.booleans())
+    ops = draw(equal_bodies)
+    quirks = st.sampled_from([(), (), (), (("unless", ("store", "m", 2)),)])
+    bodies = [OwnBody(ops, flow, draw(quirks)) for flow in range(count)]
+    others = [
+        Body(ops)
+        for ops in draw(st.lists(st.lists(leaves, min_size=1, max_size=2), max_size=3 - count))
+    ]
+
+    def setup_of_equals() -> Any:
+        shared = yield from setup()
+        own = []
+        for _ in range(count):
+            own.append((yield ("alloc",)))
+            if listed:
+                yield "add", "list", own[-1]
+        return (*shared, *own)
+
+    return Protocol(
+        tuple((Turn(body),) for body in (*others, *bodies)),
+        values=("x",),
+        marked=("m",),
+        locks=("l", "k"),
+        bits=("b",),
+        sems=("s",),
+        counts=("c",),
+        heads=("list",),
+        setup=setup_of_equals,
+        rcu=draw(st.booleans()),
     )

@@ -20,7 +20,7 @@ from bodies import an_object, freeing, storing, taking
 from brute import enumerate_all
 from hypothesis import HealthCheck, given, settings
 from protocols import Protocol, Turn, flows
-from random_protocols import lives, protocols
+from random_protocols import equals, lives, protocols
 
 from rmaplab.checker import tries
 from rmaplab.checker.native import rules
@@ -29,6 +29,8 @@ from rmaplab.checker.options import Limits
 from rmaplab.checker.reduction import held_locks, last_access, partial_order
 from rmaplab.checker.reduction.last_access import LastAccess
 from rmaplab.checker.reduction.partial_order import Futures, Persistent
+from rmaplab.checker.reduction.renaming import Renaming
+from rmaplab.checker.reduction.symmetry import Image, Symmetry
 from rmaplab.checker.tries import Node
 from rmaplab.litmus.shipped import shipped
 from rmaplab.machine import BUG_ON
@@ -43,6 +45,12 @@ def test_random_protocols(protocol: Protocol) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lives())
 def test_random_lives(protocol: Protocol) -> None:
+    by_brute_force(protocol)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(equals())
+def test_random_equal_flows(protocol: Protocol) -> None:
     by_brute_force(protocol)
 
 
@@ -191,6 +199,40 @@ def storing_with_a_bit_lock(*_: Any) -> Any:
     yield "store", "x", 1
 
 
+def two_to_drop() -> Any:
+    yield "set", "c", 2
+    return (yield ("alloc",)), (yield ("alloc",))
+
+
+def looking_if_first_and_open(name: str) -> Any:
+    def body(*_: Any) -> Any:
+        if (yield "dec_unless_one", "c") and (yield "load", "open"):
+            yield "load", name
+
+    return body
+
+
+def opening_and_storing(*_: Any) -> Any:
+    yield "store", "open", 1
+    yield "store", "x", 1
+
+
+def telling_if_first(number: int) -> Any:
+    def body(*_: Any) -> Any:
+        if (yield "dec_unless_one", "c"):
+            yield "store", "x", number
+
+    return body
+
+
+def marking_its_own_if_first(number: int) -> Any:
+    def body(*items: Any) -> Any:
+        if (yield "dec_unless_one", "c"):
+            yield "store", (items[number], "x"), 1
+
+    return body
+
+
 #: Each loses something as soon as the reduction is too bold.
 KNOWN = {
     "two stores": Protocol(flows(storing("x", 1), storing("x", 2)), marked=("x",)),
@@ -245,6 +287,24 @@ KNOWN = {
         marked=("open",),
         setup=an_object,
         rcu=True,
+    ),
+    "one of two that races if it is first": Protocol(
+        flows(looking_if_first_and_open("m"), looking_if_first_and_open("x"), opening_and_storing),
+        values=("x",),
+        marked=("m", "open"),
+        counts=("c",),
+        setup=two_to_drop,
+    ),
+    "the first of two tells which it is": Protocol(
+        flows(telling_if_first(0), telling_if_first(1)),
+        marked=("x",),
+        counts=("c",),
+        setup=two_to_drop,
+    ),
+    "the first of two equal ones": Protocol(
+        flows(marking_its_own_if_first(0), marking_its_own_if_first(1)),
+        counts=("c",),
+        setup=two_to_drop,
     ),
 }
 
@@ -328,6 +388,21 @@ def nothing(*_: Any) -> None:
     pass
 
 
+def whatever_they_do(
+    self: Symmetry, renaming: Renaming, image: Image, state: str, column: int
+) -> None:
+    """Pair local states, and do not compare what happened to memory."""
+    twin = renaming.columns[column]
+    steps = self.tables.step(state, column), self.tables.step(image(state), twin)
+    if steps[0] is not None and steps[1] is not None:
+        nodes = self.tables.node(steps[0][0], column), self.tables.node(steps[1][0], twin)
+        renaming.nodes.setdefault(*nodes)
+
+
+def of_one_state_only(self: Symmetry, state: str) -> set[str]:
+    return {state[self.tables.columns :]}
+
+
 def never_passes(*_: Any) -> bool:
     return False
 
@@ -376,6 +451,9 @@ def never_passes(*_: Any) -> bool:
         ),
         (Persistent, "note", nothing, {"a load learnt late", "two locks"}),
         (last_access, "_may_pass", never_passes, {"a second look that RCU allows"}),
+        (Renaming, "_hold_action", nothing, {"one of two that races if it is first"}),
+        (Symmetry, "_hold", whatever_they_do, {"the first of two tells which it is"}),
+        (Symmetry, "ends", of_one_state_only, {"the first of two equal ones"}),
     ],
 )
 def test_a_wrong_reduction_is_seen(

@@ -6,7 +6,7 @@ import pytest
 from agreement import by_brute_force, hold_to_full_walk, walker_of
 from hypothesis import HealthCheck, given, settings
 from protocols import Protocol
-from random_protocols import lives, protocols
+from random_protocols import equals, lives, protocols
 
 from rmaplab.checker.options import Limits
 from rmaplab.litmus.shipped import shipped
@@ -21,6 +21,12 @@ def test_random_protocols(protocol: Protocol) -> None:
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lives())
 def test_random_lives(protocol: Protocol) -> None:
+    by_brute_force(protocol)
+
+
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(equals())
+def test_random_equal_flows(protocol: Protocol) -> None:
     by_brute_force(protocol)
 
 

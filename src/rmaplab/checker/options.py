@@ -12,6 +12,7 @@ class Reduction(enum.Enum):
     PARTIAL_ORDER = "partial-order"
     LAST_ACCESS = "last-access"
     UNSTORED = "unstored"
+    SYMMETRY = "symmetry"
 
 
 #: All reductions, and none: the full walk.

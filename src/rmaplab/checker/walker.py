@@ -9,6 +9,8 @@ from rmaplab.checker.exploration import Enough, Exploration, Progress, Walk, at_
 from rmaplab.checker.native.ready import COMPILER
 from rmaplab.checker.options import Limits, Native, Reduction
 from rmaplab.checker.reduction.partial_order import Futures, Group, Persistent
+from rmaplab.checker.reduction.renaming import AsymmetryError
+from rmaplab.checker.reduction.symmetry import Symmetry
 from rmaplab.checker.tables import Tables, WidthExceededError
 from rmaplab.checker.tries import Node
 
@@ -44,6 +46,7 @@ class Walker:
         self.tables = tables
         self.native = native or Native()
         self.futures = Futures(tables.tries)
+        self.symmetry = Symmetry(tables)
 
     def walk(
         self,
@@ -63,7 +66,7 @@ class Walker:
                     return self._natively(search)
                 walk = search.run()
                 return self._natively(search) if search.outgrown else walk
-            except WidthExceededError:
+            except (WidthExceededError, AsymmetryError):
                 continue
 
     def _has_checkpoint(self) -> bool:
@@ -103,15 +106,20 @@ class Search(Exploration):
             self.persistent = Persistent(walker.futures, Reduction.LAST_ACCESS in reductions)
         #: How many states in a row are not kept.
         self.unkept = KEEP_EVERY if Reduction.UNSTORED in reductions else 1
+        self.symmetry = walker.symmetry if Reduction.SYMMETRY in reductions else None
 
     def run(self) -> Walk:
         """Level by level; then again from where other flows turn out to matter."""
         start = self.tables.start()
         self.origin = {start: None}
+        if self.symmetry is not None and not self.symmetry.begin(start):
+            self.symmetry = None
         level = [Head(start, None)]
         while level:
             self._levels(level)
             level = []
+            if self.symmetry is not None and not self.ended:
+                self.symmetry.learn()
             if self.persistent is not None and not self.ended:
                 level = self.persistent.no_longer()
         self.result.states = self.stored()
@@ -148,9 +156,10 @@ class Search(Exploration):
         """
         if self.native.checkpoint:
             return True
+        start = self.native.start * (self.symmetry.order if self.symmetry is not None else 1)
         if self.full:
-            return self.stored() >= self.native.start
-        return self.result.transitions >= REDUCED * self.native.start
+            return self.stored() >= start
+        return self.result.transitions >= REDUCED * start
 
     # Steps
 
@@ -209,6 +218,8 @@ class Search(Exploration):
             if len(way.columns) < self.unkept:
                 gone = self._alone(state, tuple(self.tables.runnable(state)), way, head)
             if gone is None:
+                if self.symmetry is not None and not self.symmetry.is_new(state):
+                    return
                 self.origin[state] = way
                 following.append(Head(state, None))
                 return
@@ -233,6 +244,12 @@ class Search(Exploration):
                     self.persistent.note(nodes, group, head)
                 return stepped[0], Way(way.state, way.columns + chr(column))
         return None
+
+    def finish(self, state: str, way: Way) -> None:
+        """What must hold now, and in the images of the state?"""
+        super().finish(state, way)
+        if self.symmetry is not None:
+            self.result.terminals |= self.symmetry.ends(state)
 
     def _sets(self, nodes: Group) -> tuple[Group, ...]:
         if len(nodes) > 1:

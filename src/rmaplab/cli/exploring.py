@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rmaplab.checker.options import Options
 
 #: The names of checker.options.Reduction, which is imported only where something is explored.
-REDUCTIONS = ("partial-order", "last-access", "unstored")
+REDUCTIONS = ("partial-order", "last-access", "unstored", "symmetry")
 
 OPTIONS = (
     click.option("--first", is_flag=True, help="End at the first violation of a check."),

@@ -14,6 +14,11 @@ class Pte(NamedTuple):
     young: bool = True
     special: bool = False
 
+    @property
+    def number_in(self) -> str:
+        """The cache of which the first field names an object."""
+        return "page"
+
     def __str__(self) -> str:
         if self.special:
             return "zero page"
@@ -26,6 +31,11 @@ class MigrationEntry(NamedTuple):
 
     pfn: int
     write: bool = False
+
+    @property
+    def number_in(self) -> str:
+        """The cache of which the first field names an object."""
+        return "page"
 
     def __str__(self) -> str:
         return f"migrating frame {self.pfn}{' write' if self.write else ''}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rmaplab.machine.faults import KernelStateError
 
@@ -18,6 +18,18 @@ def key_of(value: Any) -> Any:
     return type(value), value
 
 
+class Place(NamedTuple):
+    """Where a cell is: the kind of a field, the slot, the field, the entry of it if it has some.
+
+    Besides fields, `what` is "life" of a slot, "freed" of a cache by CPU, or "readers" by CPU.
+    """
+
+    what: Any
+    owner: Any
+    field: str = ""
+    key: Any = None
+
+
 class Cell:
     """One unit of shared memory: a field of an object.
 
@@ -25,11 +37,12 @@ class Cell:
     `position` is the cell's place in a state, 0 while it never changed.
     """
 
-    __slots__ = ("current", "label", "number", "numbers", "position", "users", "values")
+    __slots__ = ("current", "label", "number", "numbers", "place", "position", "users", "values")
 
-    def __init__(self, number: int, label: str, initial: Any) -> None:
+    def __init__(self, number: int, label: str, initial: Any, place: Place) -> None:
         self.number = number
         self.label = label
+        self.place = place
         self.current = initial
         self.users: list[Action] = []
         self.freeze()

@@ -12,14 +12,14 @@ from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent
 
-from rmaplab.machine.cells import Action, Cell, Guard, Rule, Slot, key_of
+from rmaplab.machine.cells import Action, Cell, Guard, Place, Rule, Slot, key_of
 from rmaplab.machine.context import RUNNING, Context
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.machine import SLAB_STATIC, KmemCache, Machine
 from rmaplab.machine.rbtree import RbRoot
 from rmaplab.machine.rules import BLOCKED
 from rmaplab.machine.struct import Kind, Struct
-from rmaplab.machine.traced_slab import TracedCache, ref_class
+from rmaplab.machine.traced_slab import TracedCache
 
 S = TypeVar("S", bound=Struct)
 
@@ -39,14 +39,16 @@ class TracedMachine(Machine):
         self.observer: Callable[[Action, list[Any], list[Any]], None] | None = None
         self._actions: dict[Any, Action] = {}
         #: Of each CPU, what was freed elsewhere in its RCU read-side section; None outside of one.
-        self.readers = [self.cell(f"rcu:CPU{cpu}", None) for cpu in range(cpus)]
+        self.readers = [
+            self.cell(f"rcu:CPU{cpu}", None, Place("readers", None, key=cpu)) for cpu in range(cpus)
+        ]
         RUNNING.context = Context(self, 0, "boot")
 
     # Memory
 
-    def cell(self, label: str, initial: Any) -> Cell:
+    def cell(self, label: str, initial: Any, place: Place) -> Cell:
         """A new cell."""
-        cell = Cell(len(self.cells), label, initial)
+        cell = Cell(len(self.cells), label, initial, place)
         self.cells.append(cell)
         return cell
 
@@ -155,8 +157,7 @@ class TracedMachine(Machine):
     def static(self, struct: type[S], name: str) -> S:
         """A global variable of the kernel."""
         cache = TracedCache(self, name, struct, SLAB_STATIC, None)
-        slot = Slot(cache, 0, 0, None)
-        item = ref_class(self, struct)(slot, 1)
+        item = cache.pointer(Slot(cache, 0, 0, None), 1)
         self._statics.append(item)
         return cast(S, item)
 

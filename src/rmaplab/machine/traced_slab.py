@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from rmaplab.machine import rules
-from rmaplab.machine.cells import Cell, Slot
+from rmaplab.machine.cells import Cell, Place, Slot
 from rmaplab.machine.context import RUNNING
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.machine import SLAB_DESTROY_BY_RCU, SLAB_STATIC, KmemCache
@@ -44,7 +44,8 @@ class Ref:
         if found is None:
             declared = self.fields[field]
             initial = initial_value(declared) if key is None else None
-            found = self.machine.cell(f"{self.name()}.{field}", initial)
+            place = Place(declared.kind, self.slot, field, key)
+            found = self.machine.cell(f"{self.name()}.{field}", initial, place)
             cells[(field, key)] = found
         return found
 
@@ -151,18 +152,22 @@ class TracedCache(KmemCache):
         self._ref: Any = ref_class(machine, struct)
         self._slots: dict[int, Slot] = {}
         # Of each CPU: (the slots freed, last one last; how many were ever made).
-        self._free = [machine.cell(f"{name}:CPU{cpu}", ((), 0)) for cpu in range(machine.cpus)]
+        self.freed = [
+            machine.cell(f"{name}:CPU{cpu}", ((), 0), Place("freed", self, key=cpu))
+            for cpu in range(machine.cpus)
+        ]
 
     def _slot(self, index: int) -> Slot:
         slot = self._slots.get(index)
         if slot is None:
             serial = len(self._slots) + 1
-            life = None if self._static else self.machine.cell(f"{self.name}#{serial}", 0)
-            slot = self._slots[index] = Slot(self, index, serial, life)
+            slot = self._slots[index] = Slot(self, index, serial, None)
+            if not self._static:
+                slot.life = self.machine.cell(f"{self.name}#{serial}", 0, Place("life", slot))
         return slot
 
     def pointer(self, slot: Slot, generation: int) -> Any:
-        """The pointer to one life of what lives in a slot."""
+        """The pointer to one life of an object: the same one each time."""
         ref = slot.refs.get(generation)
         if ref is None:
             ref = slot.refs[generation] = self._ref(slot, generation)
@@ -175,7 +180,7 @@ class TracedCache(KmemCache):
             return None
         machine, cpu = self.machine, context.cpu
         pop = machine.action(
-            "pop", None, self.name, (self._free[cpu],), self._popper(cpu), (self.name,)
+            "pop", None, self.name, (self.freed[cpu],), self._popper(cpu), (self.name,)
         )
         index, fresh = machine.perform(pop)
         slot = self._slot(index)
@@ -201,7 +206,7 @@ class TracedCache(KmemCache):
 
     def take(self, index: int) -> Any:
         """The object of that number if it is free, on whichever CPU it was freed."""
-        cells = tuple(self._free)
+        cells = tuple(self.freed)
         rule = self._taker(index)
         taken = self.machine.action("take", None, self.name, cells, rule, (self.name, index))
         return self.at(index) if self.machine.perform(taken) else None
@@ -228,7 +233,7 @@ class TracedCache(KmemCache):
         machine, slot = self.machine, item.slot
         if slot.life is not None:
             machine.perform(self._end(item))
-        free = self._free[RUNNING.context.cpu]
+        free = self.freed[RUNNING.context.cpu]
         key = (self.name, slot.index)
         machine.perform(
             machine.action("push", None, self.name, (free,), _pusher(slot.index, item), key)
@@ -271,10 +276,10 @@ class TracedCache(KmemCache):
     def live(self) -> tuple[Any, ...]:
         """The objects allocated now."""
         if self._static:
-            free = {index for cell in self._free for index in cell.current[0]}
+            free = {index for cell in self.freed for index in cell.current[0]}
             made = {
                 number * self.machine.cpus + cpu
-                for cpu, cell in enumerate(self._free)
+                for cpu, cell in enumerate(self.freed)
                 for number in range(cell.current[1])
             }
             return tuple(self.at(index) for index in sorted(made - free))

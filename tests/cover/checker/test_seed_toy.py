@@ -2,68 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from brute import enumerate_all
-from protocols import PARTIAL_ORDER, Bench, Protocol, flows
+from protocols import PARTIAL_ORDER, Bench
+from seed_toy import toy
 
 from rmaplab.checker.check import check
-from rmaplab.checker.options import EVERY, NONE
+from rmaplab.checker.options import EVERY, NONE, Reduction
 from rmaplab.checker.verdict import CLEAN
 
-
-def toy(children: int, fixed: bool) -> Protocol:
-    """CPU 0 is the parent. The root's list has an entry of each, a child's list has its own."""
-
-    def setup() -> Any:
-        root = yield ("alloc",)
-        entries = []
-        for _ in range(children + 1):
-            entry = yield ("alloc",)
-            yield "add", (root, "head"), entry
-            entries.append(entry)
-        yield "set", (root, "count"), children
-        own = []
-        for _ in range(children):
-            child, entry = (yield ("alloc",)), (yield ("alloc",))
-            yield "add", (child, "head"), entry
-            own.append((child, entry))
-        return root, entries, own
-
-    def unlink(anon_vma: Any, entry: Any, root: Any) -> Any:
-        yield "lock", (root, "lock")
-        yield "del", entry
-        empty = yield "empty", (anon_vma, "head")
-        empty = empty and (yield "read", (anon_vma, "count")) == 0
-        yield "unlock", (root, "lock")
-        if empty:
-            if not fixed or anon_vma != root:
-                yield from drop(root)
-            yield "free", anon_vma
-
-    def drop(root: Any) -> Any:
-        if (yield "dec_unless_one", (root, "count")):
-            return
-        yield "lock", (root, "lock")
-        last = yield "dec_and_test", (root, "count")
-        empty = last and (yield "empty", (root, "head"))
-        yield "unlock", (root, "lock")
-        if empty:
-            yield "free", root
-
-    def exits(number: int) -> Any:
-        def body(root: Any, entries: Any, own: Any) -> Any:
-            if number:
-                child, entry = own[number - 1]
-                yield from unlink(child, entry, root)
-                yield "free", entry
-            yield from unlink(root, entries[number], root)
-            yield "free", entries[number]
-
-        return body
-
-    return Protocol(flows(*map(exits, range(children + 1))), setup=setup, no_leak=True)
+ALL_BUT_SYMMETRY = EVERY - {Reduction.SYMMETRY}
 
 
 @pytest.mark.parametrize("children", [1, 2])
@@ -110,4 +58,12 @@ def test_states_grow_with_the_children_and_less_so_when_reduced() -> None:
 
     assert [Bench(one).walk(NONE).states for one in benches] == [163, 2893, 39090]
     assert [Bench(one).walk(PARTIAL_ORDER).states for one in benches] == [83, 636, 2948]
-    assert [Bench(one).walk(EVERY).states for one in benches] == [9, 55, 199]
+    assert [Bench(one).walk(ALL_BUT_SYMMETRY).states for one in benches] == [9, 55, 199]
+
+
+def test_equal_children_add_few_states_when_those_that_are_images_are_left_out() -> None:
+    """One by one the number of images grows as n!; tests/slow has those of five and six."""
+    walks = [Bench(toy(children, fixed=True)).walk(EVERY) for children in (1, 2, 3, 4)]
+
+    assert [walk.states for walk in walks] == [9, 29, 57, 92]
+    assert [len(walk.terminals) for walk in walks] == [2, 3, 4, 5], "who frees the root"
