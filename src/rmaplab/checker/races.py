@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from rmaplab.checker.tries import Node
@@ -13,15 +14,26 @@ class Races:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Action, Action], bool] = {}
-        self.given: dict[tuple[Node, Node], None] = {}
+        #: Of each local state, those beside which it was looked at.
+        self._met: dict[Node, set[Node]] = defaultdict(set)
+
+    def met(self, node: Node, nodes: tuple[Node, ...]) -> bool:
+        """Whether a local state was looked at beside each of these; itself may be one of them."""
+        return self._met[node].issuperset(nodes)
 
     def found(self, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, Node]]:
         """The flows whose next actions race, two by two; none that was given before."""
         for place, node in enumerate(nodes):
+            met = self._met[node]
+            if met.issuperset(nodes):
+                continue
             for other in nodes[place + 1 :]:
-                if self.race(node.action, other.action) and (node, other) not in self.given:
-                    self.given[node, other] = None
-                    yield node, other
+                if other not in met:
+                    met.add(other)
+                    self._met[other].add(node)
+                    if self.race(node.action, other.action):
+                        yield node, other
+            met.add(node)
 
     def race(self, action: Action | None, other: Action | None) -> bool:
         """Whether two actions race when both are next."""
