@@ -40,9 +40,12 @@ class Effect:
 
 
 def _about(action: Action, fault: KernelStateError) -> KernelStateError:
-    """The fault with the object and field that the action is about."""
+    """The fault with the object and field that the action is about.
+
+    Without its traceback, whose frames would keep the whole walk in memory.
+    """
     if fault.subject is not None or action.ref is None:
-        return fault
+        return fault.with_traceback(None)
     message = f"{action.label()}: {fault.message}"
     return KernelStateError(fault.kind, message, action.ref, action.field, fault.after)
 
@@ -85,8 +88,9 @@ class Tables:
         try:
             return action.table[action.looks(state)]  # type: ignore[no-any-return]
         except KeyError:
-            self.asked.append((state, node.column))
-            return self._ask(state, action)
+            pass
+        self.asked.append((state, node.column))
+        return self._ask(state, action)
 
     def _ask(self, state: str, action: Action) -> Effect | None:
         values = [self.value(state, cell) for cell in action.cells]
@@ -164,7 +168,7 @@ class Tables:
             with machine.observing():
                 self.scenario.check_end()
         except KernelStateError as fault:
-            return fault
+            return fault.with_traceback(None)
         finally:
             for cell in machine.cells:
                 cell.current = cell.values[0]
