@@ -206,7 +206,7 @@ class Search(Exploration):
             gone = None
             if len(columns) < self.unkept:
                 nodes = self.tables.runnable(state)
-                if not self.races.met(self.tables.node(state, column), nodes):
+                if not self.races.none(self.tables.node(state, column), nodes):
                     self.look_for_races(nodes, Way(head.state, columns))
                 gone = self._alone(state, nodes, head)
             if gone is None:
