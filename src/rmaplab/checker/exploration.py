@@ -186,9 +186,9 @@ class Exploration:
         waiting = tuple(essential(list(nodes)))
         self.found(deadlock_of(waiting), waiting, way)
 
-    def look_for_races(self, nodes: Sequence[Node], way: Any) -> None:
+    def look_for_races(self, nodes: tuple[Node, ...], way: Any) -> None:
         """Two flows are about to touch the same."""
-        for pair in self.races.found(tuple(nodes)):
+        for pair in self.races.found(nodes):
             self.race(pair, way)
 
     def race(self, pair: tuple[Node, Node], way: Any) -> None:

@@ -78,7 +78,7 @@ class _Follower:
     def _result(self, difference: Difference | None) -> Followed:
         return Followed(tuple(self.steps), self.fault, self.other_value, difference)
 
-    def _running(self) -> list[Node]:
+    def _running(self) -> tuple[Node, ...]:
         return self.tables.runnable(self.state)
 
     def _differs(self, number: int, wanted: TraceStep) -> Difference | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from types import FrameType
 
 from rmaplab.checker.verdict import Frame
@@ -66,6 +67,7 @@ def kernel_frames(stack: Stack) -> tuple[Frame, ...]:
     )
 
 
+@cache
 def short(file: str) -> str:
     """A source file as reports name it: within the package, or by its last part."""
     if file.startswith(_PACKAGE):

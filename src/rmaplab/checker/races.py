@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from rmaplab.checker.tries import Node
@@ -12,26 +13,35 @@ class Races:
     """Remembers which pairs of actions race; gives each pair of local states once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Action, Action], bool] = {}
+        #: Of each action, those with which it races, and does not, as far as anybody asked.
+        self._racing: dict[Action | None, set[Action | None]] = defaultdict(set)
+        self._clear: dict[Action | None, set[Action | None]] = defaultdict(set)
         self.given: dict[tuple[Node, Node], None] = {}
+
+    def none(self, node: Node, nodes: tuple[Node, ...]) -> bool:
+        """Whether a flow is known to race with none of these; itself may be one of them."""
+        return self._clear[node.action].issuperset([other.action for other in nodes])
 
     def found(self, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, Node]]:
         """The flows whose next actions race, two by two; none that was given before."""
         for place, node in enumerate(nodes):
-            for other in nodes[place + 1 :]:
+            for other in nodes[place:]:
                 if self.race(node.action, other.action) and (node, other) not in self.given:
                     self.given[node, other] = None
                     yield node, other
 
     def race(self, action: Action | None, other: Action | None) -> bool:
-        """Whether two actions race when both are next."""
-        if action is None or other is None or not (action.plain or other.plain):
+        """Whether two actions race when both are next; no action does with itself."""
+        if action is None or other is None or other in self._clear[action]:
             return False
-        key = (action, other)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._conflict(action, other)
-        return found
+        if other in self._racing[action]:
+            return True
+        races = action is not other and (action.plain or other.plain)
+        races = races and self._conflict(action, other)
+        known = self._racing if races else self._clear
+        known[action].add(other)
+        known[other].add(action)
+        return races
 
     def _conflict(self, action: Action, other: Action) -> bool:
         reads, writes = _touched(action)

@@ -6,7 +6,7 @@ of Finding Bugs", ASPLOS 2010): flows have random priorities, which fall at d - 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -22,7 +22,7 @@ from rmaplab.checker.tries import Node
 MOST_STEPS = 1_000_000
 
 #: Puts the flows that could go in the order in which they may try; told the number of the step.
-Schedule = Callable[[list[Node], int], list[Node]]
+Schedule = Callable[[Sequence[Node], int], list[Node]]
 
 
 @dataclass
@@ -59,7 +59,7 @@ class _Priorities:
         self.priorities = priorities
         self.falls = falls
 
-    def __call__(self, nodes: list[Node], step: int) -> list[Node]:
+    def __call__(self, nodes: Sequence[Node], step: int) -> list[Node]:
         order = sorted(nodes, key=lambda node: -self.priorities[node.column])
         rank = self.falls.get(step)
         if rank is None:

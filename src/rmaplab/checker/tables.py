@@ -7,6 +7,7 @@ and asked of the rule book once.
 
 from __future__ import annotations
 
+from operator import getitem
 from typing import Any
 
 from rmaplab.checker.coverage import Lines
@@ -21,22 +22,30 @@ class WidthExceededError(Exception):
     """More cells vary than the states of this walk have room for: walk again, wider."""
 
 
-class Effect:
-    """What an action does in certain values of its cells."""
+#: What becomes of a state: the characters that change, by position, and what is wrong then.
+Turn = tuple[tuple[tuple[int, str], ...], KernelStateError | None]
 
-    __slots__ = ("changes", "fault", "key", "response")
+
+class Effect:
+    """What an action does in certain values of its cells; `turns`: beginning at a local state."""
+
+    __slots__ = ("changes", "fault", "key", "response", "turns")
 
     def __init__(self, changes: Any, response: Any, fault: KernelStateError | None) -> None:
         self.changes = changes
         self.response = response
         self.key = key_of(response)
         self.fault = fault
+        self.turns: dict[Node, Turn] = {}
 
 
 def _about(action: Action, fault: KernelStateError) -> KernelStateError:
-    """The fault with the object and field that the action is about."""
+    """The fault with the object and field that the action is about.
+
+    Without its traceback, whose frames would keep the whole walk in memory.
+    """
     if fault.subject is not None or action.ref is None:
-        return fault
+        return fault.with_traceback(None)
     message = f"{action.label()}: {fault.message}"
     return KernelStateError(fault.kind, message, action.ref, action.field, fault.after)
 
@@ -49,6 +58,7 @@ class Tables:
         self.tries = Tries(scenario.machine, scenario.flows, lines)
         self.columns = len(scenario.flows)
         self.last = [flow.last for flow in scenario.flows]
+        self._has_last = any(self.last)
         self.varying: list[Cell] = []
         self.width = 0
         #: What the tables were asked, and answered by running code, in order: states and columns.
@@ -75,12 +85,12 @@ class Tables:
         """What the action of a local state does here: None if it has to wait."""
         action = node.action
         assert action is not None
-        key = "".join([state[position] for position in action.varying])
         try:
-            return action.table[key]  # type: ignore[no-any-return]
+            return action.table[action.looks(state)]  # type: ignore[no-any-return]
         except KeyError:
-            self.asked.append((state, node.column))
-            return self._ask(state, action)
+            pass
+        self.asked.append((state, node.column))
+        return self._ask(state, action)
 
     def _ask(self, state: str, action: Action) -> Effect | None:
         values = [self.value(state, cell) for cell in action.cells]
@@ -91,8 +101,7 @@ class Tables:
             effect = Effect((), None, _about(action, fault))
         else:
             effect = None if outcome is BLOCKED else self._changes(action, outcome)
-        key = "".join([state[position] for position in action.varying])
-        action.table[key] = effect
+        action.table[action.looks(state)] = effect
         return effect
 
     def _changes(self, action: Action, outcome: Any) -> Effect:
@@ -117,26 +126,32 @@ class Tables:
 
     def step(self, state: str, column: int) -> tuple[str, KernelStateError | None] | None:
         """Let one flow do its next action: the state after, or what is wrong; None if it waits."""
-        node = self.node(state, column)
+        node = self.tries.nodes[column][ord(state[column])]
         effect = self.effect(state, node)
         if effect is None:
             return None
-        if effect.fault is not None:
-            return state, effect.fault
-        child = node.children.get(effect.key)
-        if child is None:
-            self.asked.append((state, column))
-            child = self.tries.child(node, effect.response)
-        for position, value in effect.changes:
+        changes, fault = effect.turns.get(node) or self._turn(state, node, effect)
+        for position, value in changes:
             state = state[:position] + value + state[position + 1 :]
-        state = state[:column] + chr(child.number) + state[column + 1 :]
-        return state, child.fault
+        return state, fault
 
-    def runnable(self, state: str) -> list[Node]:
+    def _turn(self, state: str, node: Node, effect: Effect) -> Turn:
+        if effect.fault is not None:
+            return (), effect.fault
+        if effect.key not in node.children:
+            self.asked.append((state, node.column))
+        child = self.tries.child(node, effect.response)
+        turn = (*effect.changes, (node.column, chr(child.number))), child.fault
+        effect.turns[node] = turn
+        return turn
+
+    def runnable(self, state: str) -> tuple[Node, ...]:
         """The flows that have not finished; the last one only when no other is left."""
-        nodes = [self.node(state, column) for column in range(self.columns)]
-        left = [node for node in nodes if not node.finished and not self.last[node.column]]
-        return left or [node for node in nodes if not node.finished]
+        nodes = map(getitem, self.tries.nodes, map(ord, state))
+        left = [node for node in nodes if not node.finished]
+        if self._has_last:
+            left = [node for node in left if not self.last[node.column]] or left
+        return tuple(left)
 
     def check_end(self, state: str) -> KernelStateError | None:
         """What is wrong with a state in which all have finished."""
@@ -153,7 +168,7 @@ class Tables:
             with machine.observing():
                 self.scenario.check_end()
         except KernelStateError as fault:
-            return fault
+            return fault.with_traceback(None)
         finally:
             for cell in machine.cells:
                 cell.current = cell.values[0]

@@ -255,7 +255,8 @@ def _body(call: Call) -> Any:
             _let_all_go(RUNNING.context)
             return _Ended(result, None, ())
         except KernelStateError as error:
-            return _Ended(None, error, stack_of_error(error))
+            stack = stack_of_error(error)
+            return _Ended(None, error.with_traceback(None), stack)
         except Exception as error:  # kernel code that raises: an oops of the modelled kernel
             if is_ours(error):
                 raise

@@ -169,14 +169,15 @@ class Search(Exploration):
         if column is not None:
             self._try(state, self.tables.node(state, column), following)
             return
-        nodes = tuple(self.tables.runnable(state))
+        nodes = self.tables.runnable(state)
         way = Way(state, "")
         if not nodes:
             self.finish(state, way)
         elif not self.wrong_at_once(nodes, way):
-            gone = self._alone(state, nodes, way, head)
+            self.look_for_races(nodes, way)
+            gone = self._alone(state, nodes, head)
             if gone is not None:
-                self._follow(gone, head, following)
+                self._follow(*gone, head, following)
             elif not self._some(state, nodes, following):
                 moved = [self._try(state, node, following) for node in nodes]
                 if moved == [None] * len(nodes):
@@ -184,9 +185,7 @@ class Search(Exploration):
 
     def _some(self, state: str, nodes: Group, following: list[Head]) -> bool:
         """Let the flows of a persistent set go from a kept state, if that is enough."""
-        for group in self._sets(nodes):
-            if len(group) == 1:
-                continue
+        for group in self.persistent.sets(nodes) if self.persistent is not None else ():
             moved = [self._try(state, node, following) for node in group]
             if True in moved:
                 if False in moved or any(node.turns_back for node in group):
@@ -203,46 +202,51 @@ class Search(Exploration):
             return None
         after, fault = stepped
         self.result.transitions += 1
-        way = Way(state, chr(node.column))
         if fault is not None:
-            self.wrong_step(node, after, fault, way)
+            self.wrong_step(node, after, fault, Way(state, chr(node.column)))
             return False
-        self._follow((after, way), Head(state, node.column), following)
+        self._follow(after, node.column, Head(state, node.column), following)
         return True
 
-    def _follow(self, reached: tuple[str, Way], head: Head, following: list[Head]) -> None:
+    def _follow(self, state: str, column: int, head: Head, following: list[Head]) -> None:
         """From a state just reached, go on while one flow goes alone; keep the state at the end."""
-        state, way = reached
+        columns = chr(column)
         while state not in self.origin:
             gone = None
-            if len(way.columns) < self.unkept:
-                gone = self._alone(state, tuple(self.tables.runnable(state)), way, head)
+            if len(columns) < self.unkept:
+                nodes = self.tables.runnable(state)
+                if not self.races.none(self.tables.node(state, column), nodes):
+                    self.look_for_races(nodes, Way(head.state, columns))
+                gone = self._alone(state, nodes, head)
             if gone is None:
                 if self.symmetry is not None and not self.symmetry.is_new(state):
                     return
-                self.origin[state] = way
+                self.origin[state] = Way(head.state, columns)
                 following.append(Head(state, None))
                 return
-            state, way = gone
+            state, column = gone
+            columns += chr(column)
 
-    def _alone(self, state: str, nodes: Group, way: Way, head: Head) -> tuple[str, Way] | None:
-        """Let one flow go, if there is one that may go alone.
+    def _alone(self, state: str, nodes: Group, head: Head) -> tuple[str, int] | None:
+        """Let one flow go, if there is one that may go alone: the state after it, and which.
 
         Not if it waits or goes wrong, or its loop begins anew: else the others would never go,
         from there.
         """
-        if self.persistent is None or not self.persistent.knows(nodes):
-            self.look_for_races(nodes, way)
-        for group in self._sets(nodes):
-            if len(group) > 1:
-                break
-            column = group[0].column
-            stepped = self.tables.step(state, column)
-            if stepped is not None and stepped[1] is None and not group[0].turns_back:
+        persistent = self.persistent
+        if persistent is None and len(nodes) > 1:
+            return None
+        for node in nodes:
+            if node.action is None or node.turns_back:
+                continue
+            if persistent is not None and not persistent.alone(node, nodes):
+                continue
+            stepped = self.tables.step(state, node.column)
+            if stepped is not None and stepped[1] is None and not node.turns_back:
                 self.result.transitions += 1
-                if self.persistent is not None and len(nodes) > 1:
-                    self.persistent.note(nodes, group, head)
-                return stepped[0], Way(way.state, way.columns + chr(column))
+                if persistent is not None and len(nodes) > 1:
+                    persistent.note(nodes, (node,), head)
+                return stepped[0], node.column
         return None
 
     def finish(self, state: str, way: Way) -> None:
@@ -250,11 +254,6 @@ class Search(Exploration):
         super().finish(state, way)
         if self.symmetry is not None:
             self.result.terminals |= self.symmetry.ends(state)
-
-    def _sets(self, nodes: Group) -> tuple[Group, ...]:
-        if len(nodes) > 1:
-            return self.persistent.sets(nodes) if self.persistent is not None else ()
-        return tuple((node,) for node in nodes if node.action and not node.turns_back)
 
     def path(self, way: Way) -> tuple[int, ...]:
         """All columns from the start."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from rmaplab.machine.faults import KernelStateError
@@ -112,6 +113,8 @@ class Action:
     flagged in `written` may change. `blind` are stores that depend on nothing.
     `waits`: in some state of memory the CPU has to wait.
 
+    `looks` takes the numbers of its cells out of a state: what it does there is in `table` by them.
+
     The masks say of what the action depends: two of which neither writes what the other reads or
     writes can be put in either order.
     """
@@ -123,6 +126,7 @@ class Action:
         "field",
         "guarded",
         "guards",
+        "looks",
         "name",
         "number",
         "plain",
@@ -174,8 +178,9 @@ class Action:
         self.read_mask = 0
         self.write_mask = 0
         self._set_masks(data)
-        self.table: dict[str, Any] = {}
+        self.table: dict[Any, Any] = {}
         self.varying: tuple[int, ...] = ()
+        self.looks: Callable[[str], Any] = _at_nothing
         for cell in (*self.cells, *(cell for cell, _ in blind)):
             cell.users.append(self)
         self.forget()
@@ -202,6 +207,7 @@ class Action:
         """Drop what was computed: a cell of this action began to vary."""
         self.table = {}
         self.varying = tuple(cell.position for cell in self.cells if cell.position)
+        self.looks = itemgetter(*self.varying) if self.varying else _at_nothing
 
     def evaluate(self, values: list[Any]) -> Any:
         """Apply to the values of `cells`: (new values of `data`, response) or BLOCKED."""
@@ -227,6 +233,11 @@ class Action:
         """The object and field that it is about."""
         name = self.ref.name() if self.ref is not None else ""
         return f"{name}.{self.field}" if self.field and name else name or self.field
+
+
+def _at_nothing(state: str) -> str:
+    """What an action looks at while none of its cells varies."""
+    return ""
 
 
 def _is_hidden(ref: Any, field: str) -> bool:

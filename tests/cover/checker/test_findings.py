@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from bodies import a_counted_object, an_object, freeing, storing
 from protocols import Bench, Protocol, Turn, flows
 
 from rmaplab.checker.check import check
 from rmaplab.checker.findings import cause_of
+from rmaplab.checker.options import EVERY
 from rmaplab.checker.tries import Node
+from rmaplab.machine import BUG_ON
 from rmaplab.machine.faults import KernelStateError
 
 
@@ -100,3 +103,21 @@ def test_an_object_freed_twice_and_used_is_two_causes() -> None:
     protocol = Protocol(flows(use, freeing, freeing), setup=a_counted_object)
 
     assert sorted(kinds(protocol)) == ["double-free", "use-after-free"]
+
+
+@pytest.mark.parametrize("wrong", ["free", "bug"])
+def test_a_fault_does_not_hold_the_walk_that_met_it(wrong: str) -> None:
+    """Frames of a traceback, or of an exception that was handled then, would."""
+
+    def body(pointer: Any) -> Any:
+        if wrong == "free":
+            yield "free", pointer
+            yield "free", pointer
+        else:
+            BUG_ON((yield "load", (pointer, "x")) == 0)
+
+    found = Bench(Protocol(flows(body), setup=an_object)).walk(EVERY).finding
+
+    assert found is not None
+    assert found.fault.__traceback__ is None
+    assert found.fault.__context__ is None

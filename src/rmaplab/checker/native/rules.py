@@ -267,7 +267,9 @@ class Rules:
             return self.decisions.append([UNKNOWN] * (1 << self.layout.bits[action.varying[depth]]))
         return self.decisions.append([UNKNOWN])
 
-    def _decide(self, action: Action, place: int, key: str, effect: Effect | None) -> None:
+    def _decide(
+        self, action: Action, place: int, key: Sequence[str], effect: Effect | None
+    ) -> None:
         for depth, value in enumerate(map(ord, key), 1):
             place += value
             if depth < len(key):
@@ -281,7 +283,7 @@ class Rules:
         else:
             self.decisions.array[place] = self._effect(action, key, effect)
 
-    def _effect(self, action: Action, key: str, effect: Effect) -> int:
+    def _effect(self, action: Action, key: Sequence[str], effect: Effect) -> int:
         number = self._effects.get(effect)
         if number is None:
             responses = self._responses[self._actions[action]]
@@ -317,7 +319,7 @@ class Rules:
         action = node.action
         assert action is not None
         effect = self.tables.effect(state, node)
-        key = "".join([state[position] for position in action.varying])
+        key = action.looks(state)
         self._decide(action, int(self.actions.array[self._actions[action], 0]), key, effect)
         if effect is None:
             return

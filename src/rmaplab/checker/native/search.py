@@ -217,7 +217,7 @@ class NativeSearch(Exploration):
             for half, buffer in zip(self.halves, self.buffers, strict=True)
             for place, why in buffer.events[: buffer.told]
         ]
-        questions: dict[tuple[Node, str], str] = {}
+        questions: dict[tuple[Node, Any], str] = {}
         for half, place, why, state in seen:
             if self.ended:
                 return
@@ -226,7 +226,7 @@ class NativeSearch(Exploration):
         if questions:
             self._catch_up(questions)
 
-    def _see(self, state: str, why: int, way: Way, questions: dict[tuple[Node, str], str]) -> bool:
+    def _see(self, state: str, why: int, way: Way, questions: dict[tuple[Node, Any], str]) -> bool:
         """Look at a state: whether it is to be expanded again."""
         nodes = self.tables.runnable(state)
         if why == ENDED:
@@ -245,11 +245,11 @@ class NativeSearch(Exploration):
         return False
 
     def _ask(
-        self, state: str, node: Node, way: Way, questions: dict[tuple[Node, str], str]
+        self, state: str, node: Node, way: Way, questions: dict[tuple[Node, Any], str]
     ) -> None:
         """Ask what a flow's next action does, unless that was asked just now."""
         assert node.action is not None
-        question = node, "".join([state[position] for position in node.action.varying])
+        question = node, node.action.looks(state)
         if question in questions:
             return
         questions[question] = state
@@ -257,7 +257,7 @@ class NativeSearch(Exploration):
         if stepped is not None and stepped[1] is not None:
             self.wrong_step(node, stepped[0], stepped[1], _beyond(way, node.column))
 
-    def _catch_up(self, questions: dict[tuple[Node, str], str]) -> None:
+    def _catch_up(self, questions: dict[tuple[Node, Any], str]) -> None:
         old = self.rules.catch_up()
         if old is not None:
             for half in self.halves:

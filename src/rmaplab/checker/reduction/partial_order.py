@@ -9,8 +9,9 @@ docs/how-the-checker-works.md has the argument; tests/quality compares with the 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from rmaplab.checker.reduction.held_locks import future_beside, learn_before, lives_of_locks
 from rmaplab.checker.reduction.last_access import LastAccess
@@ -39,17 +40,22 @@ class Futures:
         In an order that is the same in every run, as is then the walk.
         """
         grown: dict[Node, None] = {}
-        todo = self.tries.fresh
+        todo, looked_at = self.tries.fresh, self._looked_at
         self.tries.fresh = []
-        if len(self.tries.looping) > self._looping:
+        more_loop = len(self.tries.looping) > self._looping
+        if more_loop:
             self._looping = len(self.tries.looping)
-            todo = [node for nodes in self.tries.nodes for node in nodes]
+            todo = self._all()
         while todo:
             node = todo.pop()
             if self._grow(node):
                 grown[node] = None
                 todo.extend(node.predecessors)
-        return list(grown)
+        # Both make a difference to actions of which nothing else is new.
+        return self._all() if more_loop or looked_at != self._looked_at else list(grown)
+
+    def _all(self) -> list[Node]:
+        return [node for nodes in self.tries.nodes for node in nodes]
 
     def _grow(self, node: Node) -> bool:
         reads, writes = node.future_reads, node.future_writes
@@ -93,94 +99,105 @@ class Persistent(Generic[Origin]):
     def __init__(self, futures: Futures, last_access: bool) -> None:
         self.futures = futures
         self.last_access = last_access
-        self._sets: dict[Group, tuple[Group, ...]] = {}
-        self._origins: dict[Group, dict[Group, list[Origin]]] = {}
-        self._known: dict[Node, _Row] = {}
-        self._by_node: dict[Node, dict[Group, None]] = {}
+        #: Of each local state: those on whose futures its action depends, and does not.
+        self._tied: dict[Node, set[Node]] = defaultdict(set)
+        self._apart: dict[Node, set[Node]] = defaultdict(set)
+        self._touched: dict[Node, tuple[int, int]] = {}
+        #: Of each local state: those that do not depend on its future.
+        self._relying: dict[Node, dict[Node, None]] = defaultdict(dict)
+        #: By the flows that went without the others: where, and how the walk came there.
+        self._noted: dict[Group, dict[Group, list[Origin]]] = {}
+        self._went: dict[Node, list[Group]] = defaultdict(list)
 
-    def knows(self, nodes: Group) -> bool:
-        """Whether these local states were looked at since more became known of one."""
-        return nodes in self._sets
+    def alone(self, node: Node, nodes: Group) -> bool:
+        """Whether one of these flows may go without the others."""
+        if self._apart[node].issuperset(nodes):
+            return True
+        if not self._tied[node].isdisjoint(nodes):
+            return False
+        self._compare(node, nodes)
+        return self._tied[node].isdisjoint(nodes)
 
-    def sets(self, nodes: Group) -> tuple[Group, ...]:
-        """Of these local states, those that may go without the others; the smallest sets first."""
-        try:
-            return self._sets[nodes]
-        except KeyError:
-            return self._find(nodes)
+    def sets(self, nodes: Group) -> list[Group]:
+        """Several flows, not all, that may go without the others; the smallest sets first.
 
-    def _find(self, nodes: Group) -> tuple[Group, ...]:
-        found: tuple[Group, ...] = ()
-        if all(node.action is not None for node in nodes):
-            able = [node for node in nodes if not node.turns_back]
-            found = tuple((node,) for node in able if self._is_closed((node,), nodes))
-            if not found and len(nodes) > 2:
-                closures = dict.fromkeys(self._closure(node, nodes) for node in able)
-                sets = [each for each in closures if len(each) < len(nodes)]
-                sets = [each for each in sets if not any(node.turns_back for node in each)]
-                found = tuple(sorted(sets, key=len))
-        self._sets[nodes] = found
-        if found:
-            for node in nodes:
-                self._by_node.setdefault(node, {})[nodes] = None
-        return found
+        None where a single one may.
+        """
+        able = [node for node in nodes if not node.turns_back]
+        if any(self.alone(node, nodes) for node in able):
+            return []
+        closures = dict.fromkeys(self._closure(node, nodes) for node in able)
+        sets = [each for each in closures if len(each) < len(nodes)]
+        return sorted((s for s in sets if not any(node.turns_back for node in s)), key=len)
 
     def _closure(self, node: Node, nodes: Group) -> Group:
         """The least set around a flow of whose actions each is independent of all others."""
         inside = [node]
         for each in inside:
-            row = self._row(each)
-            inside += [other for other in nodes if row[other] and other not in inside]
+            self._compare(each, nodes)
+            tied = self._tied[each]
+            inside += [other for other in nodes if other in tied and other not in inside]
         return tuple(each for each in nodes if each in inside)
 
-    def _is_closed(self, group: Group, nodes: Group) -> bool:
-        for node in group:
-            row = self._row(node)
-            for other in nodes:
-                if row[other] and other not in group:
-                    return False
-        return True
-
-    def _row(self, node: Node) -> _Row:
-        row = self._known.get(node)
-        if row is None:
-            row = self._known[node] = _Row(self, node)
-        return row
+    def _compare(self, node: Node, nodes: Group) -> None:
+        """Find out on which of these flows the node's action depends."""
+        tied, apart = self._tied[node], self._apart[node]
+        for other in nodes:
+            if other not in apart and other not in tied:
+                if other is not node and self._depends(node, other):
+                    tied.add(other)
+                else:
+                    apart.add(other)
+                    self._relying[other][node] = None
 
     def _depends(self, node: Node, other: Node) -> bool:
         """Whether the node's action may depend on something that the other may yet do."""
+        if other.fault is not None:
+            return True
+        touched = self._touched.get(node) or self._touch(node)
+        return not independent(*touched, *future_beside(node, other))
+
+    def _touch(self, node: Node) -> tuple[int, int]:
+        """The cells by which the node's action depends on others, as far as is known now."""
         reads, writes = self.futures.touched(node)
         reads |= lives_of_locks(node)
         if self.last_access:
             reads &= ~self.futures.last_access.spared(node)
-        return not independent(reads, writes, *future_beside(node, other))
+        self._touched[node] = reads, writes
+        return reads, writes
 
     def note(self, nodes: Group, group: Group, origin: Origin) -> None:
         """Remember where a state was come from in which only the group went."""
-        self._origins.setdefault(nodes, {}).setdefault(group, []).append(origin)
+        noted = self._noted.get(group)
+        if noted is None:
+            noted = self._noted[group] = {}
+            for node in group:
+                self._went[node].append(group)
+        noted.setdefault(nodes, []).append(origin)
 
     def no_longer(self) -> list[Origin]:
         """Where the states come from in which others should have gone, too."""
         again: dict[Origin, None] = {}
-        grown = dict.fromkeys(
-            nodes for node in self.futures.update() for nodes in self._by_node.get(node, ())
-        )
-        self._known.clear()
-        for nodes in grown:
-            self._sets.pop(nodes, None)
-            noted = self._origins.get(nodes, {})
-            for group in [each for each in noted if not self._is_closed(each, nodes)]:
-                again.update(dict.fromkeys(noted.pop(group)))
+        for node, tied in self._newly_tied().items():
+            for group in self._went[node]:
+                noted, outside = self._noted[group], tied.difference(group)
+                for nodes in [each for each in noted if not outside.isdisjoint(each)]:
+                    again.update(dict.fromkeys(noted.pop(nodes)))
         return list(again)
 
-
-class _Row(dict[Node, bool]):
-    """Whether a local state's action depends on the futures of others, filled on demand."""
-
-    def __init__(self, persistent: Persistent[Any], node: Node) -> None:
-        self._persistent = persistent
-        self._node = node
-
-    def __missing__(self, other: Node) -> bool:
-        found = self[other] = self._persistent._depends(self._node, other)
-        return found
+    def _newly_tied(self) -> dict[Node, set[Node]]:
+        """Of each local state, those on whose futures its action turns out to depend."""
+        newly: dict[Node, set[Node]] = defaultdict(set)
+        grown = self.futures.update()
+        doubtful = [(node, other) for other in grown for node in self._relying[other]]
+        for node in grown:
+            known = self._touched.get(node)
+            if known is not None and known != self._touch(node):
+                doubtful += [(node, other) for other in self._apart[node]]
+        for node, other in doubtful:
+            if other is not node and other in self._apart[node] and self._depends(node, other):
+                self._apart[node].remove(other)
+                self._relying[other].pop(node)
+                self._tied[node].add(other)
+                newly[node].add(other)
+        return newly
