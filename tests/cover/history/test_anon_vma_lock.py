@@ -220,6 +220,30 @@ def test_a_vma_without_pages_joins_the_chain_of_a_fork(name: str, joined: bool) 
     assert vma_of(kernel, mm, NEXT) == vma_of(kernel, mm)
 
 
+@pytest.mark.parametrize(
+    ("name", "locked"), [("dd34739c03f2", False), ("ca42b26ab8ee", True), ("v3.7", True)]
+)
+def test_the_next_vma_gives_way_under_its_lock(name: str, locked: bool) -> None:
+    """mprotect moves the beginning of a VMA down, over one that has no anon_vma."""
+
+    class Watched(KERNELS[name]):  # type: ignore[misc]
+        def vma_adjust_range(self, vma: Any, next: Any, *rest: Any) -> None:
+            held.append([lock.owner for lock in current().held if lock.field == "mutex"])
+            super().vma_adjust_range(vma, next, *rest)
+
+    held: list[list[Any]] = []
+    kernel = booted(name, Watched)
+    mm = kernel.mm_alloc()
+    kernel.sys_mmap(mm, BASE, 4 * PAGE_SIZE, VM_READ | VM_WRITE)
+    kernel.sys_mprotect(mm, BASE, 2 * PAGE_SIZE, VM_READ)
+    kernel.user_write(mm, BASE + 2 * PAGE_SIZE, lambda _: fill(1))
+    anon_vma = anon_vma_of(kernel, mm, BASE + 2 * PAGE_SIZE)
+    held.clear()
+    kernel.sys_mprotect(mm, NEXT, PAGE_SIZE, VM_READ | VM_WRITE)
+    assert vma_of(kernel, mm, NEXT).vm_start == NEXT
+    assert held == [[anon_vma] if locked else []]
+
+
 # The tree
 
 
