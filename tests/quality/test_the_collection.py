@@ -64,7 +64,7 @@ def verdict_and_length(name: str, kernel: str) -> tuple[str, int]:
         ("compact-against-fork", "v2.6.35", "data-race", 160),
         ("endless-growth", "v2.6.34", "growth", 591),
         ("endless-growth", "v2.6.38", "growth", 659),
-        ("endless-growth", "c4ea95d7cd08", "growth", 679),
+        ("endless-growth", "624483f3ea82", "growth", 679),
         ("mremap-against-walk", "v2.6.38", "missed-mapping", 256),
         ("split-without-memory", "ef0855d334e1", "bug-on", 61),
         ("split-without-memory", "b800c91a0517", "bug-on", 329),

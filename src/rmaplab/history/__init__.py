@@ -12,7 +12,7 @@ from rmaplab.history.v2_6_35 import V2_6_35
 from rmaplab.history.v2_6_36 import V2_6_36
 from rmaplab.history.v2_6_38_mlock import Commitfed067da46ad
 from rmaplab.history.v2_6_39 import Commit01d8b20dec5f
-from rmaplab.history.v3_0_ksm import Commit2b472611a32a
+from rmaplab.history.v3_0 import Commitdd34739c03f2
 from rmaplab.history.v3_1 import Commit486cf46f3f9b
 from rmaplab.history.v3_3 import Commit948f017b0993
 from rmaplab.history.v3_7 import Commit38a76013ad80
@@ -62,7 +62,7 @@ RELEASES: dict[str, type[Kernel]] = {
     "v2.6.36": V2_6_36,
     "v2.6.38": Commitfed067da46ad,
     "v2.6.39": Commit01d8b20dec5f,
-    "v3.0": Commit2b472611a32a,
+    "v3.0": Commitdd34739c03f2,
     "v3.1": Commit486cf46f3f9b,
     "v3.3": Commit948f017b0993,
     "v3.7": Commit38a76013ad80,

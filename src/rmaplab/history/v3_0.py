@@ -254,7 +254,20 @@ class Commiteee0f252c653(Commit88c22088bf23):
         self.anon_vma_unlock_read(anon_vma)
 
 
-class Commitbb4aa39676f7(Commiteee0f252c653):
+class Commit2b472611a32a(Commiteee0f252c653):
+    """2b472611a32a "ksm: fix NULL pointer dereference in scan_get_next_rmap_item()".
+
+    2011-06-15, v3.0. The last mm may leave between the question whether the list is empty and
+    the lock.
+    """
+
+    def start_pass(self) -> Any:
+        """There is nothing to do where the list has become empty."""
+        slot = super().start_pass()
+        return None if slot == self.ksm_mm_head else slot
+
+
+class Commitbb4aa39676f7(Commit2b472611a32a):
     """bb4aa39676f7 "mm: avoid repeated anon_vma lock/unlock sequences in anon_vma_clone()".
 
     2011-06-17, v3.0. All anon_vmas of a chain have one root: it is locked once.
