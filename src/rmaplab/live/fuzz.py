@@ -125,7 +125,7 @@ def mix_of(kernel: type[Kernel], steps: int) -> Mix:
     weights = {what: weight for what, weight in WEIGHTS.items() if _is_modelled(what)}
     known = tuple((knob, value) for knob, value in SETTINGS if hasattr(kernel, f"{knob}_store"))
     if not known:
-        del weights["set"]
+        weights.pop("set", None)
     return Mix(weights, steps, steps, knobs=known or SETTINGS, beginnings=("mapping",))
 
 
