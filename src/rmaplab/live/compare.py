@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from difflib import SequenceMatcher
 from itertools import zip_longest
 from shutil import get_terminal_size
 from textwrap import wrap
@@ -84,7 +85,7 @@ def _shown(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def _beside(left: list[str], right: list[str], width: int, marked: bool) -> list[str]:
     """Two columns; the first row that differs gets the mark, if this is the step to mark."""
     lines = []
-    for one, other in zip_longest(left, right, fillvalue=""):
+    for one, other in _rows(left, right):
         mark = MARK if marked and one != other else INDENT
         marked = marked and one == other
         for row, (cut, rest) in enumerate(
@@ -93,6 +94,24 @@ def _beside(left: list[str], right: list[str], width: int, marked: bool) -> list
             start = mark if row == 0 else INDENT
             lines.append(f"{start}{cut:<{width}}{GAP}{rest}".rstrip())
     return lines
+
+
+def _rows(left: list[str], right: list[str]) -> Iterator[tuple[str, str]]:
+    """Lines about the same thing in one row, and those about what the other does not tell."""
+    matcher = SequenceMatcher(None, _subjects(left), _subjects(right), autojunk=False)
+    for _, begin, end, other_begin, other_end in matcher.get_opcodes():
+        yield from zip_longest(left[begin:end], right[other_begin:other_end], fillvalue="")
+
+
+def _subjects(lines: list[str]) -> list[tuple[str, str]]:
+    """What each line is about: a process and a field, frames, counters."""
+    subjects = []
+    owner = ""
+    for line in lines:
+        name, _, rest = line.partition("  ")
+        owner = name or owner
+        subjects.append((owner, rest.split(maxsplit=1)[0] if owner and rest else ""))
+    return subjects
 
 
 def _verdict(comparison: Comparison) -> str:

@@ -35,8 +35,15 @@ WEIGHTS: Mapping[str, int] = {
     "mergeable": 5, "unmergeable": 2, "prctl_merge": 1, "scan": 6, "unmerge_all": 1, "set": 2,
 }  # fmt: skip
 #: Settings of KSM that change what a scan does.
-SETTINGS = (("max_page_sharing", 2), ("use_zero_pages", 1), ("smart_scan", 1))
+KNOBS = (("max_page_sharing", 2), ("use_zero_pages", 1), ("smart_scan", 1))
 PROCESSES = 2
+SETTINGS = settings(
+    database=None,
+    deadline=None,
+    phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
 
 
 class Differs(Exception):
@@ -98,14 +105,7 @@ def fuzz(
     fuzzed = Fuzzed(kernel, knobs)
 
     @seed(number)
-    @settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
+    @settings(SETTINGS, max_examples=examples)
     @given(drawn_steps(mix))
     def agrees(drawn: list[Drawn]) -> None:
         try:
@@ -123,10 +123,10 @@ def fuzz(
 def mix_of(kernel: type[Kernel], steps: int) -> Mix:
     """What can be drawn for this kernel."""
     weights = {what: weight for what, weight in WEIGHTS.items() if _is_modelled(what)}
-    known = tuple((knob, value) for knob, value in SETTINGS if hasattr(kernel, f"{knob}_store"))
+    known = tuple((knob, value) for knob, value in KNOBS if hasattr(kernel, f"{knob}_store"))
     if not known:
-        del weights["set"]
-    return Mix(weights, steps, steps, knobs=known or SETTINGS, beginnings=("mapping",))
+        weights.pop("set", None)
+    return Mix(weights, steps, steps, knobs=known or KNOBS, beginnings=("mapping",))
 
 
 def _is_modelled(what: str) -> bool:

@@ -39,6 +39,10 @@ def check_live(litmus: Litmus) -> None:
     if len(litmus.cpus) > 1:
         message = "CPUs that run at a time cannot be ordered on a real machine: use one block"
         raise InputError(message, Place(litmus.path))
+    for switch, on in litmus.config.items():
+        if not on:
+            message = f"{switch}=n cannot run live: the running kernel is configured already"
+            raise InputError(message, Place(litmus.path))
     for step in every_step(litmus):
         if step.op in ONLY_MODELLED:
             raise InputError(f"{step.op} cannot run live: {ONLY_MODELLED[step.op]}", step.place)

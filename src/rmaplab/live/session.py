@@ -70,7 +70,11 @@ def _locked(lock: Path) -> Iterator[int]:
     try:
         if os.fstat(file).st_uid != os.geteuid():
             raise InputError(f"{lock} is of somebody else: remove it")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another run to be done with KSM", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield file
     finally:
         os.close(file)
