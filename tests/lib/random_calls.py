@@ -37,9 +37,11 @@ WEIGHTS: Mapping[str, int] = {
     "exec": 1, "munmap": 4, "mprotect": 5, "mergeable": 5, "unmergeable": 2, "dontneed": 1,
     "dontfork": 1, "dofork": 1, "scan": 6, "unmerge_all": 1, "set": 1, "migrate": 3, "compact": 1,
     "reclaim": 1, "walk": 2, "brk": 4, "mremap": 6, "mlock": 3, "munlock": 2, "swap_out": 6,
-    "swap_in": 2, "swapoff": 1, "swapon": 1,
+    "swap_in": 2, "swapoff": 1, "swapon": 1, "free": 2, "cold": 1, "pageout": 2, "mem_write": 3,
 }  # fmt: skip
-ADVICE = ("mergeable", "unmergeable", "dontneed", "dontfork", "dofork")
+ADVICE = (
+    "mergeable", "unmergeable", "dontneed", "dontfork", "dofork", "free", "cold", "pageout",
+)  # fmt: skip
 OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all", "set")
 OF_SWAP = ("swap_out", "swap_in", "swapoff", "swapon")
 #: What a process has in the beginning, of which some pages are written then.
@@ -273,8 +275,22 @@ class Run:
             assert mm.locked_vm == sum(map(vma_pages, locked_vmas(mm))), f"locked_vm after {step}"
         marked = [page for page in self.system.kernel.page_cachep.live() if page.mlocked]
         assert all(map(self._is_locked, marked)), f"after {step} PG_mlocked of what nobody locks"
+        self._check_exclusive(step)
         failures = (self._raised(error, step) for error in broken_truths(self.system))
         return next((each for each in failures if not self.tolerated(each, self)), None)
+
+    def _check_exclusive(self, step: Step) -> None:
+        """From v5.19 on: what an entry may write to is its alone, and mapped once."""
+        kernel = self.system.kernel
+        if "anon_exclusive" not in kernel.Page.fields:
+            return
+        for _, mm in self.system.processes():
+            for _, entry in entries_of(mm):
+                if isinstance(entry, Pte) and not entry.special:
+                    page = kernel.pfn_to_page(entry.pfn)
+                    assert page.anon_exclusive or not entry.write, f"a shared page after {step}"
+                    once = kernel.page_mapcount(page) == 1 and not kernel.PageKsm(page)
+                    assert once or not page.anon_exclusive, f"no exclusive page after {step}"
 
     def _is_locked(self, page: Any) -> bool:
         return any(

@@ -28,7 +28,6 @@ class TestRefusals:
         "step",
         [
             "A: prctl_merge on",
-            "A: mem_write 0 = 1",
         ],
     )  # fmt: skip
     def test_what_is_not_modelled(self, step: str) -> None:
@@ -44,7 +43,7 @@ class TestRefusals:
                 assert "is later than these kernels" in str(error)
                 refused.add(advice)
 
-        assert refused == {"free", "wipeonfork", "cold", "pageout"}
+        assert refused == {"wipeonfork"}
 
     @pytest.mark.parametrize("block", ["CPU0", "finally"])
     def test_a_pin_outside_the_set_up(self, block: str) -> None:
