@@ -84,6 +84,7 @@ BUGS = (
         "f18194275c39", "4969c1192d15"),
     Bug("A merged page is newer than its slot, and nobody knows.",
         "merged-page-loses-its-dirty-bit", "4829b906cc06", "4e31635c367a"),
+    Bug("Dirty COW: a forced write goes to the zero page.", "dirty-cow", "v4.5", "19be0eaffa3a"),
 )  # fmt: skip
 
 
