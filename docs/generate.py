@@ -113,6 +113,7 @@ BUGS = (
         "moved-into-a-vma-without-anon-vma", "d23cb648e365", "61f67c230a5e"),
     Bug("The same before v3.0, which cured it by the way.",
         "moved-into-a-vma-without-anon-vma", "v2.6.39", "965f55dea0e3"),
+    Bug("Dirty COW: a forced write goes to the zero page.", "dirty-cow", "v4.5", "19be0eaffa3a"),
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ WEIGHTS: Mapping[str, int] = {
     "exec": 1, "munmap": 4, "mprotect": 5, "mergeable": 5, "unmergeable": 2, "dontneed": 1,
     "dontfork": 1, "dofork": 1, "scan": 6, "unmerge_all": 1, "set": 1, "migrate": 3, "compact": 1,
     "reclaim": 1, "walk": 2, "brk": 4, "mremap": 6, "mlock": 3, "munlock": 2, "swap_out": 6,
-    "swap_in": 2, "swapoff": 1, "swapon": 1,
+    "swap_in": 2, "swapoff": 1, "swapon": 1, "free": 2, "cold": 1, "pageout": 2, "mem_write": 3,
 }  # fmt: skip
 FAILS = (0,) * 14 + (1, 1, 2, 3, 4, 5, 6)
 
@@ -163,6 +163,7 @@ class Run:
     def _untrue(self, step: Step) -> Failure | None:
         for _, mm in self.system.processes():
             assert tree_matches_list(mm), f"after {step} list and tree of an mm differ"
+        self._check_exclusive(step)
         failures = (self._raised(error, step) for error in broken_truths(self.system))
         found = next((each for each in failures if not self.tolerated(each, self)), None)
         return found or self._miscounted(step)
@@ -179,6 +180,19 @@ class Run:
                 message = "PG_mlocked of what nobody locks"
                 return self._failure("miscounted", message, (), page, str(step))
         return None
+
+    def _check_exclusive(self, step: Step) -> None:
+        """From v5.19 on: what an entry may write to is its alone, and mapped once."""
+        kernel = self.system.kernel
+        if "anon_exclusive" not in kernel.Page.fields:
+            return
+        for _, mm in self.system.processes():
+            for _, entry in entries_of(mm):
+                if isinstance(entry, Pte) and not entry.special:
+                    page = kernel.pfn_to_page(entry.pfn)
+                    assert page.anon_exclusive or not entry.write, f"a shared page after {step}"
+                    once = kernel.page_mapcount(page) == 1 and not kernel.PageKsm(page)
+                    assert once or not page.anon_exclusive, f"no exclusive page after {step}"
 
     def _is_locked(self, page: Any) -> bool:
         return any(

@@ -10,8 +10,8 @@ from rmaplab.history.root_lock import RootLock
 from rmaplab.history.seed_v2 import SeedV2
 from rmaplab.history.v2_6_35 import V2_6_35
 from rmaplab.history.v2_6_36 import V2_6_36
-from rmaplab.history.v2_6_38_mlock import Commitfed067da46ad
-from rmaplab.history.v2_6_39 import Commit01d8b20dec5f
+from rmaplab.history.v2_6_38_pages import Commitfed067da46ad
+from rmaplab.history.v2_6_39_pages import Commit198214a7ee50
 from rmaplab.history.v3_0 import Commitdd34739c03f2
 from rmaplab.history.v3_1 import Commit486cf46f3f9b
 from rmaplab.history.v3_3 import Commit948f017b0993
@@ -22,18 +22,23 @@ from rmaplab.history.v3_18 import Commit624483f3ea82, Commitc4ea95d7cd08, Commit
 from rmaplab.history.v3_19 import Commit3fe89b3e2a7b, Commitb800c91a0517
 from rmaplab.history.v4_2_vmas import Commit36f881883c57
 from rmaplab.history.v4_4_ksm import Commitf2e5ff85ed5f
+from rmaplab.history.v4_5_pages import Commit854e9ed09ded
 from rmaplab.history.v4_6_ksm import Commit7496fea9a6bf
+from rmaplab.history.v4_9_pages import Commit19be0eaffa3a
 from rmaplab.history.v4_11_ksm import Commite86c59b1b12d
+from rmaplab.history.v4_12_pages import Commit93e06c7a6453
 from rmaplab.history.v4_13_ksm import Commit2c653d0ee2ae
 from rmaplab.history.v4_14_vmas import Commitd2cd9ede6e19
 from rmaplab.history.v4_17_vmas import Commita4ff8e8620d3
-from rmaplab.history.v5_1_ksm import Commit2cee57d1b08a
+from rmaplab.history.v5_1_pages import Commit52d1e606ee73
+from rmaplab.history.v5_4_pages import Commit1a4e58cce84e
 from rmaplab.history.v5_7_vmas import Commite346b3813067
+from rmaplab.history.v5_9_pages import Commit70e806e4e645
 from rmaplab.history.v5_12 import Commitee8ab1903e3d
 from rmaplab.history.v5_13_ksm import Commit3e96b6a2e9ad
 from rmaplab.history.v5_16_vmas import Commit550a7d60bd5e
-from rmaplab.history.v5_18_ksm import Commit2fbb0c10d1e8
-from rmaplab.history.v5_19_ksm import Commit7609385337a4
+from rmaplab.history.v5_18_pages import Commit6c8e2a256915
+from rmaplab.history.v5_19_pages import Commit1493a1913e34
 from rmaplab.history.v6_0 import Commit2555283eb40d
 from rmaplab.history.v6_1_ksm import Commitcb4df4cae4f2
 from rmaplab.history.v6_2_ksm import Commit6cce3314b928
@@ -61,7 +66,7 @@ RELEASES: dict[str, type[Kernel]] = {
     "seed-v2": SeedV2,
     "v2.6.36": V2_6_36,
     "v2.6.38": Commitfed067da46ad,
-    "v2.6.39": Commit01d8b20dec5f,
+    "v2.6.39": Commit198214a7ee50,
     "v3.0": Commitdd34739c03f2,
     "v3.1": Commit486cf46f3f9b,
     "v3.3": Commit948f017b0993,
@@ -75,18 +80,23 @@ RELEASES: dict[str, type[Kernel]] = {
     "v4.0": Commit3fe89b3e2a7b,
     "v4.2": Commit36f881883c57,
     "v4.4": Commitf2e5ff85ed5f,
+    "v4.5": Commit854e9ed09ded,
     "v4.6": Commit7496fea9a6bf,
+    "v4.9": Commit19be0eaffa3a,
     "v4.11": Commite86c59b1b12d,
+    "v4.12": Commit93e06c7a6453,
     "v4.13": Commit2c653d0ee2ae,
     "v4.14": Commitd2cd9ede6e19,
     "v4.17": Commita4ff8e8620d3,
-    "v5.1": Commit2cee57d1b08a,
+    "v5.1": Commit52d1e606ee73,
+    "v5.4": Commit1a4e58cce84e,
     "v5.7": Commite346b3813067,
+    "v5.9": Commit70e806e4e645,
     "v5.12": Commitee8ab1903e3d,
     "v5.13": Commit3e96b6a2e9ad,
     "v5.16": Commit550a7d60bd5e,
-    "v5.18": Commit2fbb0c10d1e8,
-    "v5.19": Commit7609385337a4,
+    "v5.18": Commit6c8e2a256915,
+    "v5.19": Commit1493a1913e34,
     "v6.0": Commit2555283eb40d,
     "v6.1": Commitcb4df4cae4f2,
     "v6.2": Commit6cce3314b928,

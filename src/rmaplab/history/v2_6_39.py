@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.root_lock import AnonVmaWithRoot
-from rmaplab.history.v2_6_38_mlock import Commitfed067da46ad
+from rmaplab.history.v2_6_38_pages import Commitfed067da46ad
 from rmaplab.machine import (
     BUG_ON,
     INIT_LIST_HEAD,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v2_6_39 import AnonVmaCounted, Commit01d8b20dec5f
+from rmaplab.history.v2_6_39 import AnonVmaCounted
+from rmaplab.history.v2_6_39_pages import Commit198214a7ee50
 from rmaplab.kernel.migrate import AnonVmaUse
 from rmaplab.kernel.mm_types import ENOMEM, PAGE_MAPPING_ANON
 from rmaplab.kernel.mmap_merge import Adjustment
@@ -46,7 +47,7 @@ class AnonVmaWithMutex(AnonVmaCounted):
     mutex: Mutex = mutex()
 
 
-class Commit965f55dea0e3(Commit01d8b20dec5f):
+class Commit965f55dea0e3(Commit198214a7ee50):
     """965f55dea0e3 "mmap: avoid merging cloned VMAs".
 
     2011-05-25, v3.0. So that not even a VMA without pages takes on the long chain of a fork.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from rmaplab.history.v3_9_ksm import KsmGlobalsOfNodes
-from rmaplab.history.v4_6_ksm import Commit7496fea9a6bf
+from rmaplab.history.v4_9_pages import Commit19be0eaffa3a
 from rmaplab.kernel.contents import ZERO, calc_checksum
 from rmaplab.kernel.memory import mk_pte
 from rmaplab.kernel.mm_types import EFAULT, EINVAL
@@ -36,7 +36,7 @@ class KsmGlobalsWithZeroPages(KsmGlobalsOfNodes):
     ksm_use_zero_pages: bool = value(False, marked="set and shown without ksm_thread_mutex")
 
 
-class Commite86c59b1b12d(Commit7496fea9a6bf):
+class Commite86c59b1b12d(Commit19be0eaffa3a):
     """e86c59b1b12d "mm/ksm: improve deduplication of zero pages with colouring".
 
     2017-02-24, v4.11. A page of zeros that the stable tree does not have need not be kept.

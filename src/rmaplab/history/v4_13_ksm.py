@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.v3_9_ksm import StableNodeOfMovingPage
-from rmaplab.history.v4_11_ksm import Commite86c59b1b12d, KsmGlobalsWithZeroPages
+from rmaplab.history.v4_11_ksm import KsmGlobalsWithZeroPages
+from rmaplab.history.v4_12_pages import Commit93e06c7a6453
 from rmaplab.kernel.ksm.sysfs import UINT_MAX
 from rmaplab.kernel.mm_types import EBUSY, EINVAL
 from rmaplab.machine import (
@@ -74,7 +75,7 @@ class KsmGlobalsWithLimit(KsmGlobalsWithZeroPages):
     )
 
 
-class Commit2c653d0ee2ae(Commite86c59b1b12d):
+class Commit2c653d0ee2ae(Commit93e06c7a6453):
     """2c653d0ee2ae "ksm: introduce ksm_max_page_sharing per page deduplication limit".
 
     2017-07-06, v4.13. With its followers in v4.13: 8dc5ffcd5a74 "ksm: swap the two output

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v4_4_ksm import Commitf2e5ff85ed5f
+from rmaplab.history.v4_5_pages import Commit854e9ed09ded
 from rmaplab.machine import spin_unlock, up_read
 
 
-class Commit7496fea9a6bf(Commitf2e5ff85ed5f):
+class Commit7496fea9a6bf(Commit854e9ed09ded):
     """7496fea9a6bf "ksm: fix conflict between mmput and scan_get_next_rmap_item".
 
     2016-05-12, v4.6. As soon as ksm_mmlist_lock is free, an mm that exits may take its slot out,

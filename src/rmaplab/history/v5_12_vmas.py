@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_7_vmas import Commite346b3813067
+from rmaplab.history.v5_9_pages import Commit70e806e4e645
 
 
-class Commit1583aa278f5f(Commite346b3813067):
+class Commit1583aa278f5f(Commit70e806e4e645):
     """1583aa278f5f "mm: mremap: unlink anon_vmas when mremap with MREMAP_DONTUNMAP success".
 
     2021-02-24, v5.12.

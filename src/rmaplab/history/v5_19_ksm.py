@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rmaplab.history.v5_18_ksm import Commit2fbb0c10d1e8
-from rmaplab.kernel.mm_types import MmStruct
+from rmaplab.history.v5_9_pages import MmStructWithPins
+from rmaplab.history.v5_18_pages import Commit6c8e2a256915
 from rmaplab.machine import Atomic, Struct, atomic, atomic_dec, atomic_inc, atomic_read, atomic_set
 
 
-class MmStructWithMergingPages(MmStruct):
+class MmStructWithMergingPages(MmStructWithPins):
     """struct mm_struct with a count of KSM's: a plain number in the kernel, as in KsmGlobals."""
 
     ksm_merging_pages: Atomic = atomic()
 
 
-class Commit7609385337a4(Commit2fbb0c10d1e8):
+class Commit7609385337a4(Commit6c8e2a256915):
     """7609385337a4 "ksm: count ksm merging pages for each process".
 
     2022-04-28, v5.19.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_1_ksm import Commit2cee57d1b08a
+from rmaplab.history.v5_4_pages import Commit1a4e58cce84e
 from rmaplab.kernel.mm_types import PAGE_SHIFT, VM_LOCKED
 from rmaplab.kernel.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.munmap import PAGE_ALIGN
 
 
-class Commite346b3813067(Commit2cee57d1b08a):
+class Commite346b3813067(Commit1a4e58cce84e):
     """e346b3813067 "mm/mremap: add MREMAP_DONTUNMAP to mremap()".
 
     2020-04-02, v5.7.

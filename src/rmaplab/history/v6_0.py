@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rmaplab.history.v3_19 import AnonVmaWithDegree
-from rmaplab.history.v6_0_vmas import Commitca3d76b0aa80
+from rmaplab.history.v6_0_pages import Commit5535be309971
 from rmaplab.machine import Struct, removed, value
 
 
@@ -23,7 +23,7 @@ class AnonVmaWithTwoCounts(AnonVmaWithDegree):
     num_active_vmas: int = value(0)
 
 
-class Commit2555283eb40d(Commitca3d76b0aa80):
+class Commit2555283eb40d(Commit5535be309971):
     """2555283eb40d "mm/rmap: Fix anon_vma->degree ambiguity leading to double-reuse".
 
     2022-08-31, v6.0. CVE-2022-42703: of an anon_vma that two forks used, one VMA may be merged into

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmaplab.history.v5_19_ksm import Commit7609385337a4
+from rmaplab.history.v5_19_pages import Commit1493a1913e34
 from rmaplab.kernel.mm_types import ENOMEM, PAGE_SHIFT, VM_LOCKED
 
 
-class Commitca3d76b0aa80(Commit7609385337a4):
+class Commitca3d76b0aa80(Commit1493a1913e34):
     """ca3d76b0aa80 "mm: add merging after mremap resize".
 
     2022-06-16, v6.0.

@@ -14,12 +14,13 @@ from rmaplab.kernel.base import KernelBase
 from rmaplab.kernel.contents import ZERO
 from rmaplab.kernel.memory import VM_FAULT_ERROR, VM_FAULT_OOM
 from rmaplab.kernel.mm_types import EFAULT, ENOMEM, VM_EXEC, VM_GROWSDOWN, VM_READ, VM_WRITE
-from rmaplab.kernel.pgtable import Pte, is_migration_entry
+from rmaplab.kernel.pgtable import Pte, is_migration_entry, pte_mkdirty
 from rmaplab.machine import (
     down_read,
     pte_get,
     pte_offset_map,
     pte_wait_while,
+    set_pte_at,
     spin_lock,
     spin_unlock,
     up_read,
@@ -99,6 +100,8 @@ class Fault(KernelBase):
             entry = pte_get(ptep)
             allowed = isinstance(entry, Pte) and entry.young and (entry.write or not write)
             used = use(entry) if allowed else RETRY
+            if allowed and write and not entry.dirty:
+                set_pte_at(ptep, pte_mkdirty(entry))
             spin_unlock(mm.page_table_lock)
             if allowed:
                 return used

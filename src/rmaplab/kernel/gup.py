@@ -1,6 +1,6 @@
 """mm/memory.c, second part: get_user_pages, by which the kernel reaches for a user's pages.
 
-Left out: FOLL_FORCE, gate areas, signals, and file pages.
+Left out: gate areas, signals, and file pages.
 """
 
 from __future__ import annotations
@@ -25,6 +25,16 @@ from rmaplab.machine import cond_resched, pte_get, pte_offset_map, spin_lock, sp
 class Gup(KernelBase):
     """get_user_pages."""
 
+    # Cut out for 008cfe4418b3 "mm: Introduce mm_struct.has_pinned", v5.9.
+
+    def pin_user_page(self, mm: Any, page: Any) -> None:
+        """What I/O does to a page that it has found: a reference (FOLL_GET)."""
+        self.get_page(page)
+
+    def unpin_user_page(self, page: Any) -> None:
+        """The I/O is over."""
+        self.put_page(page)
+
     def follow_page_touch(self, vma: Any, address: int, write: bool) -> tuple[bool, Any]:
         """follow_page() with FOLL_GET and FOLL_TOUCH: whether a page is there, and the page.
 
@@ -46,11 +56,12 @@ class Gup(KernelBase):
         return present, page
 
     def _get_user_pages(
-        self, mm: Any, start: int, nr_pages: int, write: bool
+        self, mm: Any, start: int, nr_pages: int, write: bool, force: bool = False
     ) -> tuple[int, list[Any]]:
         """Make pages present and take references: an error if not even the first could be had.
 
-        Less pages than asked for are no error. (The kernel's __get_user_pages.)
+        Less pages than asked for are no error. With `force` (FOLL_FORCE) the protection does not
+        count, for every mapping is private. (The kernel's __get_user_pages.)
         """
         pages: list[Any] = []
         vma = None
@@ -58,8 +69,9 @@ class Gup(KernelBase):
             if vma is None or address >= vma.vm_end:
                 vma = self.find_extend_vma(mm, address)
             error, page = -EFAULT, None
-            flags = 0 if vma is None else vma.vm_flags
-            if flags & (VM_WRITE if write else VM_READ) and not flags & (VM_IO | VM_PFNMAP):
+            flags = VM_IO if vma is None else vma.vm_flags
+            allowed = force or flags & (VM_WRITE if write else VM_READ)
+            if allowed and not flags & (VM_IO | VM_PFNMAP):
                 error, page = self.get_user_page(vma, address, write)
             if error:
                 return (0 if pages else error), pages
@@ -79,5 +91,4 @@ class Gup(KernelBase):
             if ret & VM_FAULT_ERROR:
                 return (-ENOMEM if ret & VM_FAULT_OOM else -EFAULT), None
             if ret & VM_FAULT_WRITE and not vma.vm_flags & VM_WRITE:
-                # It is a copy by now, if not a writable one.
-                write = False  # unreached: only `force` writes where the VMA forbids it
+                write = False  # it is a copy by now, if not a writable one

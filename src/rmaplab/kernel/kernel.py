@@ -19,6 +19,7 @@ from rmaplab.kernel.mmap import Mmap
 from rmaplab.kernel.mprotect import Mprotect
 from rmaplab.kernel.mremap import Mremap
 from rmaplab.kernel.page_alloc import PageAlloc
+from rmaplab.kernel.proc_mem import ProcMem
 from rmaplab.kernel.rmap import Rmap
 from rmaplab.kernel.swap_state import SwapState
 from rmaplab.kernel.swapoff import Swapfile
@@ -27,6 +28,6 @@ from rmaplab.kernel.vmscan import Vmscan
 
 class Kernel(
     Exec, Fork, Mmap, Mremap, Mprotect, Fault, Memory, MemorySwap, Gup, Madvise, Mlock, Ksm,
-    Migrate, Vmscan, Rmap, SwapState, Swapfile, PageAlloc,
+    Migrate, Vmscan, Rmap, SwapState, Swapfile, ProcMem, PageAlloc,
 ):  # fmt: skip
     """v2.6.34, 2010-05-16."""

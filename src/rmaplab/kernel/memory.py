@@ -167,18 +167,8 @@ class Memory(KernelBase):
         """A write to a present, read-only entry. Entered with the entry locked, left without."""
         old_page = self.vm_normal_page(vma, address, orig_pte)
         if old_page is not None and self.PageAnon(old_page) and not self.PageKsm(old_page):
-            if not self.trylock_page(old_page):
-                self.get_page(old_page)
-                spin_unlock(mm.page_table_lock)
-                self.lock_page(old_page)
-                spin_lock(mm.page_table_lock)
-                changed = pte_get(page_table) != orig_pte
-                if changed:
-                    self.unlock_page(old_page)
-                self.put_page(old_page)
-                if changed:
-                    spin_unlock(mm.page_table_lock)
-                    return 0
+            if not self.lock_wp_page(mm, page_table, orig_pte, old_page):
+                return 0
             reuse = self.reuse_swap_page(old_page)
             if reuse:
                 self.page_move_anon_rmap(old_page, vma, address)
@@ -186,6 +176,25 @@ class Memory(KernelBase):
             if reuse:
                 return self.wp_page_reuse(mm, vma, page_table, orig_pte)
         return self.wp_page_copy(mm, vma, address, page_table, orig_pte, old_page)
+
+    # Cut out of do_wp_page() for 52d1e606ee73 "mm: reuse only-pte-mapped KSM page in do_wp_page()",
+    # v5.1, which does it for KSM pages too.
+
+    def lock_wp_page(self, mm: Any, page_table: Any, orig_pte: Pte, old_page: Any) -> bool:
+        """Lock the page of a locked entry; False, with the entry unlocked, if that has changed."""
+        if self.trylock_page(old_page):
+            return True
+        self.get_page(old_page)
+        spin_unlock(mm.page_table_lock)
+        self.lock_page(old_page)
+        spin_lock(mm.page_table_lock)
+        changed = bool(pte_get(page_table) != orig_pte)
+        if changed:
+            self.unlock_page(old_page)
+        self.put_page(old_page)
+        if changed:
+            spin_unlock(mm.page_table_lock)
+        return not changed
 
     # The two ends of do_wp_page() have had these names since 4.1.
 
@@ -256,6 +265,15 @@ class Memory(KernelBase):
             if dst_pte is None:
                 return -ENOMEM
             entries.append((address, dst_pte, pte_offset_map(src_mm.pgd, address)))
+        return self.copy_ptes(dst_mm, src_mm, vma, entries)
+
+    # The loop of copy_pte_range(), cut out for 70e806e4e645 "mm: Do early cow for pinned pages
+    # during fork() for ptes", v5.9, which allocates between two entries.
+
+    def copy_ptes(
+        self, dst_mm: Any, src_mm: Any, vma: Any, entries: list[tuple[int, Any, Any]]
+    ) -> int:
+        """Copy entries: each is its address, the child's pointer and the parent's."""
         spin_lock(dst_mm.page_table_lock)
         spin_lock(src_mm.page_table_lock)
         for address, dst_pte, src_pte in entries:
@@ -271,18 +289,33 @@ class Memory(KernelBase):
         pte = pte_get(src_pte)
         if pte is None:
             return
+        if pte_present(pte):
+            set_pte_at(dst_pte, self.copy_present_pte(src_pte, pte, vma, address))
+        else:
+            set_pte_at(dst_pte, self.copy_nonpresent_pte(dst_mm, src_mm, src_pte, pte))
+
+    # The two halves of copy_one_pte() have had these names since 5.9.
+
+    def copy_present_pte(self, src_pte: Any, pte: Pte, vma: Any, address: int) -> Pte:
+        """Share what an entry maps with the child: the entry for both."""
+        if pte.write:
+            pte = pte_wrprotect(pte)
+            set_pte_at(src_pte, pte)
+        page = self.vm_normal_page(vma, address, pte)
+        if page is not None:
+            self.get_page(page)
+            self.page_dup_rmap(page)
+        return pte
+
+    def copy_nonpresent_pte(self, dst_mm: Any, src_mm: Any, src_pte: Any, pte: Any) -> Any:
+        """Share a slot of swap, or what a migration entry waits for: the entry for both."""
         if is_swap_entry(pte):
             VM_BUG_ON(self.swap_duplicate(pte), "copy_one_pte: an entry of an unused slot")
             self.mmlist_add(dst_mm, src_mm)
-        elif pte.write:  # of a present entry, or of a migration entry made read-only
+        elif pte.write:
             pte = pte_wrprotect(pte)
             set_pte_at(src_pte, pte)
-        if pte_present(pte):
-            page = self.vm_normal_page(vma, address, pte)
-            if page is not None:
-                self.get_page(page)
-                self.page_dup_rmap(page)
-        set_pte_at(dst_pte, pte)
+        return pte
 
     # Unmapping.
 

@@ -112,7 +112,7 @@ class Migrate(KernelBase):
             self.get_page(new)
             pte = Pte(self.page_to_pfn(new), write=entry.write, young=False)
             set_pte_at(ptep, pte)
-            self.page_add_anon_rmap(new, vma, addr)
+            self.page_add_migrated_rmap(new, vma, addr, entry)
         spin_unlock(mm.page_table_lock)
         return SWAP_AGAIN
 
@@ -122,6 +122,13 @@ class Migrate(KernelBase):
     def remove_migration_pte_not_at(self, ptep: PtePointer) -> bool:
         """Whether a look without the lock of the entries tells that there is nothing to do."""
         return not is_swap_pte(pte_get(ptep))
+
+    # A line of remove_migration_pte(), cut out for 6c287605fd56 "mm: remember exclusively mapped
+    # anonymous pages with PG_anon_exclusive", v5.19.
+
+    def page_add_migrated_rmap(self, new: Any, vma: Any, addr: int, entry: MigrationEntry) -> None:
+        """Count the mapping that takes the place of a migration entry."""
+        self.page_add_anon_rmap(new, vma, addr)
 
     def remove_migration_ptes(self, old: Any, new: Any) -> None:
         """Map `new` wherever an entry waits for `old`."""

@@ -148,12 +148,22 @@ class Mlock(KernelBase):
         nr_pages = (end - start) >> PAGE_SHIFT
         if newflags & VM_LOCKED:
             mm.locked_vm += nr_pages
-            vma.vm_flags = newflags
-            error = self._mlock_vma_pages_range(vma, start, end)
-            return self._mlock_posix_error_return(error), vma
+            self.vm_flags_reset(vma, newflags)
+            return self.mlock_fixup_pages(vma, start, end), vma
         mm.locked_vm -= nr_pages
         self.munlock_vma_pages_range(vma, start, end)
         return 0, vma
+
+    # Cut out of mlock_fixup() and sys_mlock() for fed067da46ad "mlock: do not hold mmap_sem for
+    # extended periods of time", v2.6.38.
+
+    def mlock_fixup_pages(self, vma: Any, start: int, end: int) -> int:
+        """Make the pages of a locked range present; 0 or an error."""
+        return self._mlock_posix_error_return(self._mlock_vma_pages_range(vma, start, end))
+
+    def do_mlock_pages(self, mm: Any, start: int, length: int) -> int:
+        """What is left to do for mlock when mmap_sem is free again: nothing."""
+        return 0
 
     def do_mlock(self, mm: Any, start: int, length: int, on: bool) -> int:
         """Lock or unlock VMA after VMA, until the end or a hole."""
@@ -191,7 +201,9 @@ class Mlock(KernelBase):
 
     def _mlock_call(self, mm: Any, start: int, length: int, on: bool) -> int:
         """What the two calls have in common."""
+        length += start & ~PAGE_MASK
+        start &= PAGE_MASK
         down_write(mm.mmap_sem)
-        ret = self.do_mlock(mm, start & PAGE_MASK, length + (start & ~PAGE_MASK), on)
+        ret = self.do_mlock(mm, start, length, on)
         self.mmap_write_unlock(mm)
-        return ret
+        return ret if ret or not on else self.do_mlock_pages(mm, start, length)

@@ -32,10 +32,10 @@ class Mprotect(KernelBase):
         if addresses:
             spin_lock(mm.page_table_lock)
             for address in addresses:
-                self.change_pte(pte_offset_map(mm.pgd, address), newflags)
+                self.change_pte(vma, address, pte_offset_map(mm.pgd, address), newflags)
             spin_unlock(mm.page_table_lock)
 
-    def change_pte(self, pte: Any, newflags: int) -> None:
+    def change_pte(self, vma: Any, address: int, pte: Any, newflags: int) -> None:
         """Change one entry, which is locked: the body of the loop in change_pte_range().
 
         No entry becomes writable: the next write faults and finds out whether it may.

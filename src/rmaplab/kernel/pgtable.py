@@ -27,10 +27,15 @@ class Pte(NamedTuple):
 
 
 class MigrationEntry(NamedTuple):
-    """An entry that waits for a page under migration."""
+    """An entry that waits for a page under migration.
+
+    `exclusive` is for 6c287605fd56 "mm: remember exclusively mapped anonymous pages with
+    PG_anon_exclusive", v5.19: the page was this entry's alone.
+    """
 
     pfn: int
     write: bool = False
+    exclusive: bool = False
 
     @property
     def number_in(self) -> str:
@@ -38,16 +43,22 @@ class MigrationEntry(NamedTuple):
         return "page"
 
     def __str__(self) -> str:
-        return f"migrating frame {self.pfn}{' write' if self.write else ''}"
+        bits = ("write", self.write), ("exclusive", self.exclusive)
+        return " ".join([f"migrating frame {self.pfn}", *(word for word, bit in bits if bit)])
 
 
 class SwapEntry(NamedTuple):
-    """An entry for a page that the swap cache or the swap device has: the number of its slot."""
+    """An entry for a page that the swap cache or the swap device has: the number of its slot.
+
+    `exclusive` is for 1493a1913e34 "mm/swap: remember PG_anon_exclusive via a swp pte bit", v5.19:
+    only in page tables, where the page was this entry's alone.
+    """
 
     offset: int
+    exclusive: bool = False
 
     def __str__(self) -> str:
-        return f"swap slot {self.offset}"
+        return f"swap slot {self.offset}{' exclusive' if self.exclusive else ''}"
 
 
 # The processor's bits (asm/pgtable.h). Each writes all fields out: _replace() takes four times as

@@ -6,7 +6,7 @@ from typing import Any
 
 from rmaplab.kernel.memory import mk_pte
 from rmaplab.kernel.mm_types import EFAULT, EINVAL, ENOMEM, PAGE_SIZE
-from rmaplab.kernel.pgtable import SwapEntry
+from rmaplab.kernel.pgtable import SwapEntry, is_swap_entry
 from rmaplab.kernel.swapfile import SWAP_SLOTS, SwapMap, swap_count
 from rmaplab.machine import (
     cond_resched,
@@ -32,15 +32,23 @@ class Swapfile(SwapMap):
         if ptep is None:
             return False  # unreached: pgd_addresses() names only what has a table
         spin_lock(mm.page_table_lock)
-        found: bool = pte_get(ptep) == entry
+        swp_pte = pte_get(ptep)
+        found = is_swap_entry(swp_pte) and bool(swp_pte.offset == entry.offset)
         if found:
             self.get_page(page)
             pte = mk_pte(self.page_to_pfn(page), vma.vm_flags)
             set_pte_at(ptep, pte._replace(young=False))
-            self.page_add_anon_rmap(page, vma, addr)
+            self.unuse_add_rmap(page, vma, addr, swp_pte)
             self.swap_free(entry)
         spin_unlock(mm.page_table_lock)
         return found
+
+    # A line of unuse_pte(), cut out for 1493a1913e34 "mm/swap: remember PG_anon_exclusive via a swp
+    # pte bit", v5.19.
+
+    def unuse_add_rmap(self, page: Any, vma: Any, addr: int, swp_pte: SwapEntry) -> None:
+        """Count the mapping that takes the place of a swap entry."""
+        self.page_add_anon_rmap(page, vma, addr)
 
     def unuse_vma(self, vma: Any, entry: SwapEntry, page: Any) -> bool:
         """Look where the page would be, or everywhere if nobody knows; whether an entry went."""

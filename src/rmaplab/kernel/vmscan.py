@@ -68,15 +68,21 @@ class Vmscan(KernelBase):
         self.swap_writepage(page)
         return True
 
-    def shrink_page_list(self, page_list: list[Any]) -> int:
-        """Reclaim isolated pages; those that are kept stay on the list. How many were freed."""
+    # The argument `force_reclaim` is that of 02c6de8d757c "mm: cma: discard clean pages during
+    # contiguous allocation instead of migration", v3.7. Nobody sets it before MADV_PAGEOUT does.
+
+    def shrink_page_list(self, page_list: list[Any], force_reclaim: bool = False) -> int:
+        """Reclaim isolated pages; those that are kept stay on the list. How many were freed.
+
+        Without `force_reclaim` a page that was used is kept.
+        """
         cond_resched()
         ret_pages = []
         nr_reclaimed = 0
         while page_list:
             cond_resched()
             page = page_list.pop()
-            if self.shrink_page(page):
+            if self.shrink_page(page, force_reclaim):
                 nr_reclaimed += 1
             else:
                 ret_pages.append(page)
@@ -86,29 +92,48 @@ class Vmscan(KernelBase):
     # The body of the loop in shrink_page_list(), cut at its labels: what is kept unlocked, what is
     # kept locked, and what may lose its slot, since it is not to be swapped out.
 
-    def shrink_page(self, page: Any) -> bool:
+    def shrink_page(self, page: Any, force_reclaim: bool = False) -> bool:
         """Reclaim a page; whether it is free."""
         if not self.trylock_page(page):
             return False
         if self.PageWriteback(page):
             self.unlock_page(page)
             return False
-        if self.page_referenced(page, True):
+        if not force_reclaim and self.page_referenced(page, True):
             self.activate_locked(page)
             return False
-        if self.PageAnon(page) and not self.PageSwapCache(page) and not self.add_to_swap(page):
+        if self.needs_swap(page) and not self.add_to_swap(page):
             self.activate_locked(page)
             return False
-        if self.page_mapped(page) and self.PageSwapCache(page) and not self.unmap_page(page):
+        if self.needs_unmap(page) and not self.unmap_page(page):
             return False
         if page.dirty and not self.write_page(page):
             return False
-        if not self.PageSwapCache(page) or not self._remove_mapping(page):
+        if not self.remove_unmapped(page):
             self.unlock_page(page)
             return False
         self.unlock_page(page)
         self.free_page(page)
         return True
+
+    # Three conditions of shrink_page_list(), and one of its caller, cut out for f7ad2a6cb9f7
+    # "mm: move MADV_FREE pages into LRU_INACTIVE_FILE list", v4.12.
+
+    def reclaims(self, page: Any) -> bool:
+        """Whether there is any use in reclaiming a page: if there is a swap device."""
+        return self.CONFIG_SWAP
+
+    def needs_swap(self, page: Any) -> bool:
+        """Whether a page must have a slot before it can be unmapped."""
+        return self.PageAnon(page) and not self.PageSwapCache(page)
+
+    def needs_unmap(self, page: Any) -> bool:
+        """Whether a page is to be unmapped."""
+        return bool(self.page_mapped(page)) and self.PageSwapCache(page)
+
+    def remove_unmapped(self, page: Any) -> bool:
+        """Let a clean page that nobody maps have no references, if nobody has any."""
+        return self.PageSwapCache(page) and self._remove_mapping(page)
 
     def activate_locked(self, page: Any) -> None:
         """Keep a page that is in use, without its slot if these are scarce."""

@@ -26,6 +26,7 @@ class Activities:
     """Operations that no process does, or that look at page frames rather than at processes."""
 
     kernel: Kernel
+    tasks: dict[str, Any]
 
     def __init__(self) -> None:
         self._pinned: dict[tuple[str, int], Any] = {}
@@ -141,7 +142,7 @@ class Activities:
             page = self.page_at(p, number)
             if page is None:
                 return -EFAULT
-            self.kernel.get_page(page)
+            self.kernel.pin_user_page(self.tasks[p].mm, page)
             self._pinned[p, number] = page
         return 0
 
@@ -150,7 +151,7 @@ class Activities:
         pages = [self._pinned.get((p, number)) for number in range(at, at + n)]
         for page in pages:
             if page is not None:
-                self.kernel.put_page(page)
+                self.kernel.unpin_user_page(page)
         return -EINVAL if None in pages else 0
 
     def reclaim_page(self, page: Any) -> int:
@@ -160,7 +161,7 @@ class Activities:
         """
         if page is None or self.kernel.isolate_lru_page(page):
             return -EBUSY
-        if self.kernel.CONFIG_SWAP:
+        if self.kernel.reclaims(page):
             self._shrink(page)
             return 0
         self.kernel.page_referenced(page, False)

@@ -21,7 +21,7 @@ from rmaplab.machine import KernelStateError, Machine
 from rmaplab.machine.traced import TracedMachine
 from rmaplab.runner.activities import CompactTurns
 from rmaplab.runner.places import Access
-from rmaplab.runner.system import ADVICE, System
+from rmaplab.runner.system import System
 from rmaplab.runner.truths import check_bound, check_truths
 
 #: Who does a step that no process does.
@@ -118,7 +118,6 @@ def check_steps(litmus: Litmus) -> None:
     for step in every_step(litmus):
         if step.op == "pin" and step not in litmus.setup:
             raise InputError("pages are pinned in the set-up: move `pin` there", step.place)
-        _check_step(step)
     _check_exits(litmus)
     _check_new_stacks(litmus)
 
@@ -170,15 +169,6 @@ def check_end(litmus: Litmus) -> None:
             else:
                 message = f"{name} never exits: let it, or write `end alive {name}`"
             raise InputError(message, Place(litmus.path))
-
-
-def _check_step(step: Step) -> None:
-    if not hasattr(System, step.op):
-        raise InputError(f"{step.op} is not modelled yet: leave the step out", step.place)
-    advice = step.args.get("advice")
-    if advice is not None and advice not in ADVICE:
-        message = f"madvise {advice} is later than these kernels: leave it out"
-        raise InputError(message, step.place)
 
 
 def operation(system: System, step: Step) -> Callable[[], Any]:

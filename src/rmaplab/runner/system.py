@@ -30,6 +30,9 @@ ADVICE = {
     "mergeable": madvise.MADV_MERGEABLE,
     "unmergeable": madvise.MADV_UNMERGEABLE,
     "dontneed": madvise.MADV_DONTNEED,
+    "free": madvise.MADV_FREE,
+    "cold": madvise.MADV_COLD,
+    "pageout": madvise.MADV_PAGEOUT,
     "dontfork": madvise.MADV_DONTFORK,
     "dofork": madvise.MADV_DOFORK,
     "wipeonfork": MADV_WIPEONFORK,
@@ -286,6 +289,10 @@ class System(Activities):
         ret = self.kernel.sys_madvise(mm, address_of(at), n << PAGE_SHIFT, ADVICE[advice])
         if advice == "dontneed":
             (self._forget_unmapped if ret == -EINVAL else self._forget)(p, at, n)
+        if advice == "free" and self.kernel.madvise_behavior_valid(ADVICE[advice]):
+            task = self.tasks[p]
+            start, end = address_of(at), address_of(at + n)
+            task.shadow = self.shadows.freed(task.shadow, start, end)
         return int(ret)
 
     def prctl_merge(self, p: str, on: bool) -> int:
@@ -297,6 +304,19 @@ class System(Activities):
         if prctl is None or not self.kernel.CONFIG_KSM:
             return -EINVAL
         return int(prctl(mm, on))
+
+    def mem_write(self, p: str, at: int, n: int = 1, c: int = 0, step: int = 1) -> int:
+        """Fill pages, every `step`-th of so many, through the process's /proc/self/mem."""
+        task = self.tasks[p]
+        if task.mm is None:
+            return -ESRCH
+        for number in range(at, at + n, step):
+            address = address_of(number)
+            ret = self.kernel.mem_write(task.mm, address, lambda _: contents.fill(c))
+            if ret:
+                return int(ret)
+            task.shadow = self.shadows.stored(task.shadow, address, lambda _: contents.fill(c))
+        return 0
 
     def mlock(self, p: str, at: int, n: int = 1) -> int:
         """Lock pages: they are there then, and stay."""

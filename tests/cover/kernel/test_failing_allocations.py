@@ -18,7 +18,7 @@ from rmaplab.runner.places import address_of
 from rmaplab.runner.run import check_all
 from rmaplab.runner.system import System
 
-RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38", "v3.0", "v3.18", "v6.0")
+RELEASES = ("v2.6.34", "v2.6.36", "v2.6.38", "v3.0", "v3.18", "v4.5", "v5.9", "v6.0", "v6.18")
 #: They override functions that allocate in a fork or in a merge.
 REVERTS = ("before-4946d54cb55e", "before-287d97ac0321", "before-646d87b481da")
 #: Later commits override what these override.
@@ -100,7 +100,9 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
         "A: mmap 4 2\nA: mprotect 4 2 r\nA: mmap 0 4\nA: write 3 = 1\nA: mprotect 2 2 r",
         MERGED + "A: mprotect 1 2 r",
         "A: mmap 0 2 r\nA: mlock 0 2\nA: mprotect 0 2 rw",
+        "A: mmap 0 4\nA: mprotect 0 2 r\nA: mlock 0 4\nA: mprotect 0 2 rw",
     ),
+    "mem_write": (FAMILY + "B: mem_write 0 8 = 1",),
     "mlock": (
         FAMILY + "B: mlock 2 4",
         "A: mmap 0 4\nA: mlock 0 4",
@@ -117,6 +119,10 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
         "A: madvise 2 2 dontfork",
         FAMILY + "B: madvise 0 4 dontneed",
         FAMILY + "B: madvise 2 2 wipeonfork",
+        FAMILY + "B: madvise 0 4 free",
+        FAMILY + "B: madvise 0 4 cold",
+        FAMILY + "B: madvise 0 4 pageout",
+        SWAPPED + "B: madvise 4 4 pageout",
     ),
     "mremap": (
         FAMILY + "B: mremap 2 2 to 40",
@@ -155,7 +161,7 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
     "new_stack": ("A: new_stack 0 2 = 1",),
 }
 #: Steps of later kernels, and what only compares them.
-NOT_MODELLED = {"prctl_merge", "mem_write"}
+NOT_MODELLED = {"prctl_merge"}
 
 
 def test_every_operation_has_situations_of_its_own() -> None:
@@ -201,6 +207,13 @@ def replace(system: System) -> None:
 def move_anywhere(system: System) -> None:
     sizes = (2 * PAGE_SIZE, 4 * PAGE_SIZE)
     system.kernel.sys_mremap(mm_of(system), address_of(0), *sizes, MREMAP_MAYMOVE, 0)
+
+
+def fork_beside_io(system: System) -> None:
+    """A pinned page is copied by fork, from v5.9 on."""
+    system.pin("A", 4)
+    system.fork("A", "C")
+    system.unpin("A", 4)
 
 
 def swapoff(system: System) -> None:
@@ -258,6 +271,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "growing up": ("A: mmap 20", lambda system: grow(system, VM_GROWSUP, "up", 22)),
     "mmap over something": ("A: mmap 0 4", replace),
     "mremap to anywhere": ("A: mmap 0 2\nA: mmap 2 2 r", move_anywhere),
+    "fork beside direct I/O": (FAMILY + "A: write 4 = 9", fork_beside_io),
     "swapoff": (SWAPPED, swapoff),
     "swapoff of a page that was merged": (KSM_SWAPPED, swapoff),
     "swapoff of a merged page": (UNMAPPED, swapoff),
@@ -288,6 +302,7 @@ NEVER = {
     ("kernel/mremap.py", "move_page_tables_back", "move_page_tables"): STILL_THERE,
     ("history/v3_3.py", "move_page_tables_back", "move_page_tables_back"): STILL_THERE,
     ("history/v3_7.py", "move_page_tables_back", "move_page_tables"): STILL_THERE,
+    ("history/v4_5_pages.py", "madvise_vma", "madvise_vma"): "MADV_DONTNEED needs no memory",
     ("history/v2_6_36.py", "swapin_locked", "swapin_map"): "a copy is the writer's alone",
 }
 
@@ -305,7 +320,7 @@ def test_the_truths_hold_and_nothing_is_left(case: str, kernel: str, lasting: bo
 
 def test_every_allocation_fails_on_every_path_to_it() -> None:
     found: set[tuple[str, int, str]] = set()
-    for kernel in ("v2.6.34", *OVERRIDDEN, "v6.0", "v6.18"):
+    for kernel in ("v2.6.34", *OVERRIDDEN, "v4.5", "v5.4", "v6.0", "v6.18"):
         for case in CASES:
             for one in starved(kernel, *CASES[case], lasting=case not in SCANS):
                 found |= one.calls

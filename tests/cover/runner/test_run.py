@@ -12,6 +12,7 @@ from kernels import SHOWN
 
 from rmaplab.errors import InputError
 from rmaplab.history import KERNELS, V2_6_34, V2_6_38, SeedV2
+from rmaplab.history.lookup import in_range
 from rmaplab.litmus.model import Litmus
 from rmaplab.litmus.reader import read_file, read_text
 from rmaplab.runner.observe import LATER_COUNTERS
@@ -60,6 +61,8 @@ def differing_fields(litmus: Litmus, kernel: type[V2_6_34]) -> dict[str, int]:
 @pytest.mark.parametrize("kernel", SHOWN)
 @pytest.mark.parametrize("name", HOLD)
 def test_a_recorded_case_holds_in_every_field(name: str, kernel: str) -> None:
+    if name == "ksm_ltp01_small" and in_range("52d1e606ee73..v5.4", kernel):
+        pytest.skip("the last mapping of a merged page is reused there, and then no more")
     litmus = recorded(name)
     result = run(litmus, KERNELS[kernel])
 
@@ -105,8 +108,8 @@ def test_no_case_counts_what_came_later(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kernel", SHOWN)
-def test_the_last_owner_writes_in_place_although_the_page_is_pinned(kernel: str) -> None:
-    """Unlike since 09854ba94c6a "mm: do_wp_page() simplification", 5.9."""
+def test_the_last_owner_of_a_pinned_page_writes_in_place_until_v5_9(kernel: str) -> None:
+    """09854ba94c6a "mm: do_wp_page() simplification"."""
     text = (
         "litmus x\nprocesses A\nsetup\n A: mmap 0\n A: write 0 = 1\n A: fork B\n B: exit\n"
         " A: pin 0\n A: write 0 = 2\n A: unpin 0\n"
@@ -114,7 +117,8 @@ def test_the_last_owner_writes_in_place_although_the_page_is_pinned(kernel: str)
 
     written = run(read_text(text), KERNELS[kernel]).observations[5]
 
-    assert (written["changed"], written["bytes"]) == ({}, {"A": [[0, 1, "2"]]})
+    changed = {"A": [[0, 1]]} if in_range("09854ba94c6a..", kernel) else {}
+    assert (written["changed"], written["bytes"]) == (changed, {"A": [[0, 1, "2"]]})
 
 
 @pytest.mark.parametrize(
@@ -128,16 +132,6 @@ def test_a_knob_that_came_later_is_einval_and_left_out_where_it_is_declared(knob
 
     assert result.violation is None
     assert result.observations[0]["ret"] == "EINVAL"
-
-
-def test_a_step_that_is_not_modelled_is_refused_with_its_place() -> None:
-    with pytest.raises(InputError, match="mem_write is not modelled yet") as caught:
-        run(read_text("litmus x\nsetup\n A: mmap 0\n A: mem_write 0 = 1\n", "x.litmus"), V2_6_38)
-    with pytest.raises(InputError, match="madvise free is later") as other:
-        run(read_text("litmus x\nsetup\n A: mmap 0\n A: madvise 0 free\n", "x.litmus"), V2_6_38)
-
-    assert str(caught.value.place).startswith("x.litmus:4")
-    assert str(other.value.place).startswith("x.litmus:4")
 
 
 def test_scan_is_that_many_passes() -> None:

@@ -8,7 +8,6 @@ from rmaplab.checker.check import check
 from rmaplab.errors import InputError
 from rmaplab.history import V2_6_34, V2_6_38
 from rmaplab.kernel.migrate import MIGRATE_PASSES
-from rmaplab.litmus.operations import ADVICE
 from rmaplab.litmus.reader import read_text
 from rmaplab.machine import KernelStateError
 from rmaplab.machine.faults import BugOn
@@ -24,27 +23,6 @@ def calls(block: str, setup: str = PAGE) -> list[str]:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        "step",
-        [
-            "A: mem_write 0 = 1",
-        ],
-    )  # fmt: skip
-    def test_what_is_not_modelled(self, step: str) -> None:
-        with pytest.raises(InputError, match=r"^x\.litmus:3:5: \w+ is not modelled yet"):
-            check_steps(read_text(f"litmus x\nsetup\n    {step}\n", "x.litmus"))
-
-    def test_advice_that_came_later(self) -> None:
-        refused = set()
-        for advice in ADVICE:
-            try:
-                check_steps(read_text(f"litmus x\nsetup\n A: madvise 0 {advice}\n"))
-            except InputError as error:
-                assert "is later than these kernels" in str(error)
-                refused.add(advice)
-
-        assert refused == {"free", "cold", "pageout"}
-
     @pytest.mark.parametrize("block", ["CPU0", "finally"])
     def test_a_pin_outside_the_set_up(self, block: str) -> None:
         text = f"litmus x\nsetup\n    A: pin 0\n{block}\n    A: pin 0\n"

@@ -139,18 +139,31 @@ class Walks(PageRmap):
         entry = ptep_get_and_clear(pte)
         if entry.dirty:
             page.dirty = True
-        if self.PageSwapCache(page):
-            if self.swap_duplicate(page.private):
-                set_pte_at(pte, entry)  # unreached: a page of the swap cache has a slot
-                return SWAP_FAIL  # unreached: as above; the kernel's count can overflow
-            self.mmlist_add(mm)
-            set_pte_at(pte, page.private)
-        elif self.CONFIG_MIGRATION:
-            BUG_ON(TTU_ACTION(flags) != TTU_MIGRATION, "try_to_unmap of a page without swap")
-            set_pte_at(pte, self.make_migration_entry(page, entry.write))
+        ret, instead = self.entry_instead(page, mm, entry, flags)
+        if ret == SWAP_FAIL:
+            set_pte_at(pte, entry)
+            return ret
+        if instead is not None:
+            set_pte_at(pte, instead)
         self.page_remove_rmap(page)
         self.page_cache_release(page)
-        return SWAP_AGAIN
+        return ret
+
+    # Cut out of try_to_unmap_one for f7ad2a6cb9f7 "mm: move MADV_FREE pages into LRU_INACTIVE_FILE
+    # list", v4.12, and 6c287605fd56 "mm: remember exclusively mapped anonymous pages with
+    # PG_anon_exclusive", v5.19.
+
+    def entry_instead(self, page: Any, mm: Any, entry: Any, flags: int) -> tuple[int, Any]:
+        """SWAP_AGAIN and the entry that tells where the page went; SWAP_FAIL if it has to stay."""
+        if self.PageSwapCache(page):
+            if self.swap_duplicate(page.private):
+                return SWAP_FAIL, None  # unreached: a page of the swap cache has a slot
+            self.mmlist_add(mm)
+            return SWAP_AGAIN, page.private
+        if self.CONFIG_MIGRATION:
+            BUG_ON(TTU_ACTION(flags) != TTU_MIGRATION, "try_to_unmap of a page without swap")
+            return SWAP_AGAIN, self.make_migration_entry(page, entry.write)
+        return SWAP_AGAIN, None
 
     def try_to_mlock_one(self, page: Any, vma: Any) -> int:
         """Mark a page found in a locked VMA as such, if mmap_sem can be had without waiting."""
