@@ -8,7 +8,7 @@ from typing import Any
 from rmaplab.history.v6_4_vmas import Commit5e31275cc997
 from rmaplab.kernel.ksm.control import VM_UNFIT
 from rmaplab.kernel.mm_types import VM_MERGEABLE
-from rmaplab.machine import down_write, up_write
+from rmaplab.machine import down_write
 
 MMF_VM_MERGE_ANY = 30
 
@@ -23,7 +23,7 @@ class Commitd7597f59d1d3(Commit5e31275cc997):
         """New: prctl(PR_SET_MEMORY_MERGE): 0 or an error."""
         down_write(mm.mmap_sem)
         error = self.ksm_enable_merge_any(mm) if on else self.ksm_disable_merge_any(mm)
-        up_write(mm.mmap_sem)
+        self.mmap_write_unlock(mm)
         return error
 
     def ksm_enable_merge_any(self, mm: Any) -> int:
@@ -50,7 +50,7 @@ class Commitd7597f59d1d3(Commit5e31275cc997):
     def _ksm_add_vma(self, vma: Any) -> None:
         """New: make a VMA mergeable, if its pages may be. (The kernel's __ksm_add_vma.)"""
         if not vma.vm_flags & (VM_MERGEABLE | VM_UNFIT):
-            vma.vm_flags |= VM_MERGEABLE
+            self.vm_flags_reset(vma, vma.vm_flags | VM_MERGEABLE)
 
     def ksm_add_vma(self, vma: Any) -> None:
         """If its process asked for that."""
@@ -108,5 +108,5 @@ class Commit24139c07f413(Commitd7597f59d1d3):
             err: int = self.unmerge_ksm_pages(vma, vma.vm_start, vma.vm_end)
             if err:
                 return err
-        vma.vm_flags &= ~VM_MERGEABLE
+        self.vm_flags_reset(vma, vma.vm_flags & ~VM_MERGEABLE)
         return 0

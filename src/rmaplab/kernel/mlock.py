@@ -108,12 +108,12 @@ class Mlock(KernelBase):
         if not vma.vm_flags & VM_NEVER_LOCKED:
             self._mlock_vma_pages_range(vma, start, end)
             return 0
-        vma.vm_flags &= ~VM_LOCKED
+        self.vm_flags_reset(vma, vma.vm_flags & ~VM_LOCKED)
         return (end - start) >> PAGE_SHIFT
 
     def munlock_vma_pages_range(self, vma: Any, start: int, end: int) -> None:
         """Take the marks of a range away, and VM_LOCKED from its VMA."""
-        vma.vm_flags &= ~VM_LOCKED
+        self.vm_flags_reset(vma, vma.vm_flags & ~VM_LOCKED)
         for addr in range(start, end, PAGE_SIZE):
             page = self.follow_page(vma, addr)
             if page is not None:
