@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from rmaplab.kernel import contents
 from rmaplab.kernel.contents import Contents
+from rmaplab.live.frames import frames_behind
 from rmaplab.live.process import Family, Process
 
 #: Where page 0 of a litmus is: 2 MiB aligned, above an interpreter's heap, below its libraries.
@@ -118,15 +119,23 @@ class Memory:
         return self._load(p, (address_of(page) for page in range(at, at + n)), 1)
 
     def fault(self, p: str, at: int, n: int = 1, write: bool = False) -> int:
-        """Fault pages in without changing them."""
+        """Fault pages in without changing them: what is stored is there already."""
+        if not write:
+            return self.read(p, at, n)
         for page in range(at, at + n):
-            error = self.read(p, page)
-            if write and not error:
-                byte = os.pread(self.family.scratch, 1, 0)
-                error = self._store(p, [address_of(page)], [byte])
+            error = self._store(p, [address_of(page)], [self._first_byte(p, page)])
             if error:
                 return error
         return 0
+
+    def _first_byte(self, p: str, page: int) -> bytes:
+        """What a page begins with; one that is not there is not touched, and is zero."""
+        process = self.family.members.get(p)
+        place = {page: address_of(page) // PAGE_SIZE}
+        if process is None or not frames_behind(process.proc("pagemap"), place):
+            return bytes(1)
+        self.read(p, page)
+        return os.pread(self.family.scratch, 1, 0)
 
     def mem_write(self, p: str, at: int, n: int = 1, c: int = 0, step: int = 1) -> int:
         """Write every `step`-th of some pages through the process's mem file."""

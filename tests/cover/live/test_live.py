@@ -100,6 +100,9 @@ def test_every_kind_of_page_is_seen_as_the_model_sees_it() -> None:
         A: mlock 6
         A: mremap 0 2 to 20
         C: read 3
+        B: mprotect 0 2 r
+        B: fault 1 write
+        B: fault 2 write
         A: exit
         unmerge_all
     """)
