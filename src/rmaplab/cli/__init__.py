@@ -14,6 +14,7 @@ from rmaplab.cli.kernels import kernels
 from rmaplab.cli.protocol import protocol
 from rmaplab.cli.replay import replay
 from rmaplab.cli.run import run
+from rmaplab.cli.show import show
 from rmaplab.errors import InputError
 
 
@@ -52,5 +53,5 @@ def main() -> None:
     """A laboratory for the anonymous reverse map of Linux."""
 
 
-for command in (check, run, replay, kernels, protocol):
+for command in (check, run, replay, show, kernels, protocol):
     main.add_command(command)

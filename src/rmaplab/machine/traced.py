@@ -155,7 +155,7 @@ class TracedMachine(Machine):
         """A global variable of the kernel."""
         cache = TracedCache(self, name, struct, SLAB_STATIC, None)
         slot = Slot(cache, 0, 0, None)
-        item = ref_class(self, struct)(slot, 1)
+        item = slot.refs[1] = ref_class(self, struct)(slot, 1)
         self._statics.append(item)
         return cast(S, item)
 
