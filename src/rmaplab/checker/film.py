@@ -17,6 +17,7 @@ class Thing:
     name: str
     kind: str
     memory: str
+    is_static: bool = False
 
 
 @dataclass(frozen=True)

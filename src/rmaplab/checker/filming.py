@@ -124,7 +124,8 @@ class _Memory:
         found = self.things.get(name)
         if found is None:
             kind = slot.cache.name if slot.serial else slot.cache.struct.__name__
-            found = self.things[name] = Thing(name, kind, f"{kind}#{slot.serial}")
+            memory = f"{kind}#{slot.serial}"
+            found = self.things[name] = Thing(name, kind, memory, is_static=not slot.serial)
         return found
 
 

@@ -10,7 +10,7 @@ from rmaplab.checker.check import check
 from rmaplab.checker.film import Film
 from rmaplab.checker.filming import film, in_order
 from rmaplab.checker.follow import follow
-from rmaplab.checker.options import Options
+from rmaplab.checker.options import Limits, Options
 from rmaplab.checker.program import Scenario
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.verdict import CLEAN, Violation
@@ -21,13 +21,16 @@ from rmaplab.runner.places import BASE
 from rmaplab.runner.saved import SavedTrace, pending_of
 from rmaplab.runner.scenario import build
 
+#: How far a violation is looked for; `check --save-trace` looks as far as one likes.
+LOOK = Options(Limits(seconds=10.0), first=True)
+
 
 def film_of(litmus: Litmus, kernel: NamedKernel) -> Film:
-    """The nearest violation of a litmus; where there is none, all CPUs one after the other.
+    """A violation of a litmus that is soon found, the nearest; or all CPUs one after the other.
 
     KernelStateError if the set-up goes wrong.
     """
-    outcome = check(build(litmus, kernel.kernel), Options(first=True))
+    outcome = check(build(litmus, kernel.kernel), LOOK)
     scenario = build(litmus, kernel.kernel)
     if outcome.violation is not None and outcome.violation.trace:
         found = outcome.violation

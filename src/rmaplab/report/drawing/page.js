@@ -70,10 +70,12 @@ class Film {
     this.arrows.forEach((arrow, n) => paintArrow(arrow, now.arrows.get(n)));
     for (const n of before.lit) this.boxes[n].classList.remove("lit");
     for (const n of now.lit) this.boxes[n].classList.add("lit");
-    for (const n of [this.at, at]) if (n > 0) this.rows[n - 1].toggleAttribute("aria-current", n === at);
+    const was = this.at;
+    for (const n of [was, at]) if (n > 0) this.rows[n - 1].toggleAttribute("aria-current", n === at);
     this.at = at;
     this.slider.value = at;
-    this.rows.forEach((line, n) => line.classList.toggle("later", n >= at));
+    const [from, to] = [Math.max(Math.min(was, at), 0), was < 0 ? this.last : Math.max(was, at)];
+    for (let n = from; n < to; n++) this.rows[n].classList.toggle("later", n >= at);
     this.tell();
     this.showCpus();
     this.showLedger();
@@ -93,10 +95,10 @@ class Film {
   showCpus() {
     const lines = this.told.cpus.flatMap(([cpu, task]) => {
       const next = this.told.steps.findIndex((step, n) => n >= this.at && step.cpu === cpu);
-      const step = this.told.steps[next];
+      const step = this.told.steps[next] ?? this.told.steps.findLast((each) => each.cpu === cpu);
       const just = this.at > 0 && this.told.steps[this.at - 1].cpu === cpu;
-      const place = step ? `${step.call.split(" > ").pop()}  ${step.source}` : "done";
-      const code = step ? this.told.sources[step.source] || "" : "";
+      const place = `${next < 0 ? "after " : ""}${step.call.split(" > ").pop()}  ${step.source}`;
+      const code = this.told.sources[step.source] || "";
       return [cell(`CPU${cpu} ${task}`, just ? "now" : ""), cell(place), cell(code, "code")];
     });
     this.root.querySelector(".cpus").replaceChildren(...lines);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rmaplab.checker.film import Change, Film, Thing
@@ -34,6 +34,9 @@ ARROWS = {
     ("stable_node", "rmap_item"): "hlist",
     ("rmap_item", "anon_vma"): "item",
 }
+
+#: How the names of fields begin that make a difference to how other objects look.
+FAR = ("life", "_count", "mm", "pgd", "vm_")
 
 PAGE_SHIFT = 12
 PERMISSIONS = ((1, "r"), (2, "w"), (4, "x"))
@@ -73,16 +76,33 @@ class Projector:
     def __init__(self, film: Film) -> None:
         self.film = film
         self.things: dict[str, Thing] = {thing.name: thing for thing in film.things}
+        self._statics = [thing.name for thing in film.things if thing.is_static]
         self._held: dict[str, dict[str, Change]] = {}
         self._now: dict[str, str] = {}
         self._take(film.start)
 
     def views(self) -> Iterator[View]:
         """Before the first step, then after each."""
-        yield self._view()
+        view = self._view()
+        yield view
         for shot in self.film.shots:
             self._take(shot.changes)
-            yield self._view()
+            view = self._next(view, shot.changes)
+            yield view
+
+    def _next(self, view: View, changes: Iterable[Change]) -> View:
+        """The view after some changes; of most of them only the objects themselves look different.
+
+        Who lives, and which VMA an entry lies in, makes a difference to others.
+        """
+        if any(each.field.startswith(FAR) for each in changes):
+            return self._view()
+        changed = {each.thing for each in changes} & view.boxes.keys()
+        boxes = {**view.boxes, **{name: self._box(self.things[name]) for name in changed}}
+        arrows = {
+            each: dangles for each, dangles in view.arrows.items() if each.start not in changed
+        }
+        return View(boxes, {**arrows, **self._from(changed, boxes)}) if changed else view
 
     def _take(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -91,16 +111,20 @@ class Projector:
                 self._now[self.things[change.thing].memory] = change.thing
 
     def _view(self) -> View:
-        view = View()
-        for name in self._now.values():
-            thing = self.things[name]
-            if thing.kind in LINES and not self._is_unused(thing):
-                view.boxes[name] = self._box(thing)
-        for start in view.boxes:
-            for arrow in () if self._is_freed(start) else self._arrows(start):
-                if arrow.end in self.things and self._drawn(arrow.end) in view.boxes:
-                    view.arrows[arrow] = self._is_freed(arrow.end)
-        return view
+        things = [self.things[name] for name in self._now.values()]
+        drawn = [each for each in things if each.kind in LINES and not self._is_unused(each)]
+        boxes = {each.name: self._box(each) for each in drawn}
+        return View(boxes, self._from(boxes, boxes))
+
+    def _from(self, starts: Iterable[str], boxes: Mapping[str, Box]) -> dict[Arrow, bool]:
+        """The arrows that begin at some objects, and whether they dangle."""
+        return {
+            arrow: self._is_freed(arrow.end)
+            for start in starts
+            if not self._is_freed(start)
+            for arrow in self._arrows(start)
+            if self._drawn(arrow.end) in boxes
+        }
 
     # Objects
 
@@ -145,7 +169,7 @@ class Projector:
     def _title(self, thing: Thing) -> str:
         name = thing.name
         if thing.kind == "mm_struct":
-            tasks = [each for each in self._held if self._points(each, "mm", name)]
+            tasks = [each for each in self._statics if self._points(each, "mm", name)]
             return " ".join([", ".join(tasks), name]).strip()
         if thing.kind == "vm_area_struct":
             start, end = self._number(name, "vm_start"), self._number(name, "vm_end")
