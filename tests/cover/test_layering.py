@@ -26,7 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "checker": ("machine", "errors"),
     "protocol": ("checker", "machine"),
     "litmus": ("errors", "checker.verdict"),
-    "report": ("errors", "checker.verdict"),
+    "report": ("errors", "checker.film", "checker.verdict"),
     "runner": RUNNABLE,
     "live": RUNNABLE,
     "cli": EVERYTHING,

@@ -177,18 +177,24 @@ def _events(scenario: Scenario, trace: Replay) -> Iterable[SetupEvent]:
     """What happened to lives and counts, in the set-up and in the trace."""
     yield from scenario.setup
     for step in trace.steps:
-        call = scenario.flows[step.node.column].calls[step.node.call]
-        for cell in step.action.data:
-            yield SetupEvent(
-                step.action.cpu,
-                call.task,
-                step.action.name,
-                cell.number,
-                step.action.ref,
-                step.before[cell.number],
-                step.after[cell.number],
-                step.node.stack,
-            )
+        yield from events_of(scenario, step)
+
+
+def events_of(scenario: Scenario, step: Step) -> Iterable[SetupEvent]:
+    """What a step did to each cell that it works on, as a set-up is remembered."""
+    call = scenario.flows[step.node.column].calls[step.node.call]
+    for cell in step.action.data:
+        yield SetupEvent(
+            step.action.cpu,
+            call.task,
+            step.action.name,
+            cell.number,
+            step.action.ref,
+            step.before[cell.number],
+            step.after[cell.number],
+            step.node.stack,
+            step.action.field,
+        )
 
 
 def _ledgers(scenario: Scenario, trace: Replay, subject: Any) -> Iterable[LedgerEntry]:
@@ -220,6 +226,15 @@ def _while_alive(events: list[SetupEvent], ref: Any) -> list[SetupEvent]:
     return events[begin:end]
 
 
+def reference(event: SetupEvent) -> Reference:
+    """A change of a count, as reports tell it."""
+    before, after = event.before, event.after
+    assert isinstance(before, int) and isinstance(after, int)
+    frames = kernel_frames(event.stack)
+    source = frames[0].source if frames else ""
+    return Reference(event.cpu, event.task, call_path(event.stack), source, before, after)
+
+
 def _ledger(number: int, name: str, field: str, events: list[SetupEvent]) -> LedgerEntry:
     taken: list[Reference] = []
     dropped: list[Reference] = []
@@ -227,11 +242,7 @@ def _ledger(number: int, name: str, field: str, events: list[SetupEvent]) -> Led
     for event in events:
         if event.cell != number or event.before == event.after:
             continue
-        before, after = event.before, event.after
-        assert isinstance(before, int) and isinstance(after, int)
-        frames = kernel_frames(event.stack)
-        source = frames[0].source if frames else ""
-        reference = Reference(event.cpu, event.task, call_path(event.stack), source, before, after)
-        (taken if after > before else dropped).append(reference)
-        final = after
+        change = reference(event)
+        (taken if change.after > change.before else dropped).append(change)
+        final = change.after
     return LedgerEntry(name, field, tuple(taken), tuple(dropped), final)

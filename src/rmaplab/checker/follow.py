@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rmaplab.checker.explain import pending_step, trace_step
 from rmaplab.checker.program import Scenario
-from rmaplab.checker.tables import Tables, WidthExceededError
+from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import Step, values_of
 from rmaplab.checker.tries import Node
 from rmaplab.checker.verdict import TraceStep
@@ -30,9 +30,11 @@ class Followed:
 
     `fault` is what went wrong after the last step. `other_value` is the first step that left
     another value than recorded; `difference` the step at which the flow went another way.
+    `path` has the flow of each step, those that traces do not show included.
     """
 
     steps: tuple[TraceStep, ...]
+    path: tuple[int, ...]
     fault: KernelStateError | None = None
     other_value: Difference | None = None
     difference: Difference | None = None
@@ -46,11 +48,7 @@ def follow(scenario: Scenario, recorded: Sequence[TraceStep], pending: int = 0) 
     """
     scenario.machine.freeze()
     tables = Tables(scenario)
-    while True:
-        try:
-            return _Follower(tables, recorded, pending).run()
-        except WidthExceededError:
-            continue
+    return tables.with_room(lambda: _Follower(tables, recorded, pending).run())
 
 
 class _Follower:
@@ -62,6 +60,7 @@ class _Follower:
         self.taken = len(recorded) - pending
         self.state = tables.start()
         self.steps: list[TraceStep] = []
+        self.path: list[int] = []
         self.fault: KernelStateError | None = None
         self.other_value: Difference | None = None
 
@@ -76,7 +75,9 @@ class _Follower:
         return self._result(None)
 
     def _result(self, difference: Difference | None) -> Followed:
-        return Followed(tuple(self.steps), self.fault, self.other_value, difference)
+        return Followed(
+            tuple(self.steps), tuple(self.path), self.fault, self.other_value, difference
+        )
 
     def _running(self) -> tuple[Node, ...]:
         return self.tables.runnable(self.state)
@@ -136,6 +137,7 @@ class _Follower:
         stepped = self.tables.step(self.state, node.column)
         if stepped is None:
             return None
+        self.path.append(node.column)
         self.state, self.fault = stepped
         after = values_of(self.tables, self.state, node.action)
         shown = trace_step(self.tables, Step(node, before, after))

@@ -7,8 +7,9 @@ and asked of the rule book once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import getitem
-from typing import Any
+from typing import Any, TypeVar
 
 from rmaplab.checker.coverage import Lines
 from rmaplab.checker.program import Scenario
@@ -16,6 +17,8 @@ from rmaplab.checker.tries import Node, Tries
 from rmaplab.machine.cells import Action, Cell, key_of
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.machine.rules import BLOCKED
+
+T = TypeVar("T")
 
 
 class WidthExceededError(Exception):
@@ -66,6 +69,14 @@ class Tables:
         self._checked: dict[str, KernelStateError | None] = {}
 
     # States
+
+    def with_room(self, walk: Callable[[], T]) -> T:
+        """What a walk gives, begun anew and wider where more cells vary than it has room for."""
+        while True:
+            try:
+                return walk()
+            except WidthExceededError:
+                continue
 
     def start(self, room: int = 64) -> str:
         """The state in which every walk begins; so many more cells may begin to vary."""

@@ -16,6 +16,7 @@ from rmaplab.cli.live import live
 from rmaplab.cli.protocol import protocol
 from rmaplab.cli.replay import replay
 from rmaplab.cli.run import run
+from rmaplab.cli.show import show
 from rmaplab.errors import InputError, LiveError
 
 
@@ -54,5 +55,5 @@ def main() -> None:
     """A laboratory for the anonymous reverse map of Linux."""
 
 
-for command in (check, run, live, fuzz, replay, kernels, protocol):
+for command in (check, run, live, fuzz, replay, show, kernels, protocol):
     main.add_command(command)

@@ -273,6 +273,10 @@ class TracedCache(KmemCache):
         slot = self._slot(index)
         return self.pointer(slot, abs(slot.life.current) if slot.life is not None else 1)
 
+    def slots(self) -> tuple[Slot, ...]:
+        """The places in memory where objects ever were (an observation)."""
+        return tuple(self._slots.values())
+
     def live(self) -> tuple[Any, ...]:
         """The objects allocated now."""
         if self._static:

@@ -43,10 +43,24 @@ def save(path: str, litmus: Litmus, kernel: str, violation: Violation) -> None:
         "kernel": kernel,
         "verdict": violation.kind,
         "message": violation.message,
-        "pending": len(violation.accesses) if violation.kind in ABOUT_TO else 0,
+        "pending": pending_of(violation),
         "steps": [asdict(step) for step in violation.trace],
     }
     Path(path).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def pending_of(violation: Violation) -> int:
+    """How many of the last steps were only about to happen."""
+    return len(violation.accesses) if violation.kind in ABOUT_TO else 0
+
+
+def is_trace(path: str) -> bool:
+    """Whether a file looks like one that `save` wrote."""
+    try:
+        with open(path, "rb") as file:
+            return FORM.encode() in file.read(200)
+    except OSError:
+        return False
 
 
 def load(path: str) -> SavedTrace:
