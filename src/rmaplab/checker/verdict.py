@@ -181,6 +181,7 @@ class Outcome:
     omission: float = 0.0  # how probable it is, at most, that a state was taken for another one
     coverage: tuple[Coverage, ...] = ()
     executions: int = 0  # of a sample; of a walk over every interleaving none
+    same_as: str = ""  # the kernel on which it was explored, if another one
     witness: Witness | None = None
 
     @property

@@ -47,6 +47,8 @@ def _result(result: Result) -> dict[str, Any]:
         told |= _explained(violation)
     if result.verdict == UNDETERMINED:
         told["reason"] = outcome.reason
+    if outcome.same_as:
+        told["same_as"] = outcome.same_as
     return told
 
 

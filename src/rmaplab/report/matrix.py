@@ -172,7 +172,9 @@ def _summary(results: Sequence[Result]) -> str:
     undetermined = sum(_open(result) for result in results)
     good = len(results) - wrong - undetermined
     checks = plural(len(results), "check")
-    return f"{checks}, {good:,} as expected, {wrong:,} not, {undetermined:,} undetermined"
+    told = f"{checks}, {good:,} as expected, {wrong:,} not, {undetermined:,} undetermined"
+    same = sum(bool(result.outcome.same_as) for result in results)
+    return f"{told}; {same:,} go as on another kernel" if same else told
 
 
 def _open(result: Result) -> bool:

@@ -19,11 +19,13 @@ from rmaplab.checker.exploration import Progress
 from rmaplab.checker.interrupt import INTERRUPT
 from rmaplab.checker.options import Options
 from rmaplab.checker.verdict import UNDETERMINED, Outcome, Result, Violation
+from rmaplab.kernel.kernel import Kernel
 from rmaplab.litmus.model import Litmus
 from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.choice import NamedKernel, expected
 from rmaplab.runner.claims import assumptions_of, warnings_of
 from rmaplab.runner.identity import identified
+from rmaplab.runner.reuse import Done, Memory, watched
 from rmaplab.runner.scenario import build
 
 #: Looking for garbage after each check costs a third of the matrix's time.
@@ -43,6 +45,8 @@ class Check:
 #: What a worker is given by number: classes of the user's own file cannot be sent to it.
 _CHECKS: list[Check] = []
 _OPTIONS: list[tuple[Options, bool]] = []
+#: What each worker did lately.
+_MEMORY = Memory()
 #: Whether each check was begun, told by the workers.
 _BEGUN: list[Any] = []
 
@@ -63,13 +67,21 @@ def run_check(
     cover: bool = False,
 ) -> Result:
     """Do one check, as checker.check does."""
-    gc.disable()  # nothing that a walk allocates dies before it ends
-    try:
-        outcome = _explore(todo, options, progress, cover)
-    finally:
-        gc.enable()
-        if next(_DONE) % COLLECT_EVERY == 0:
-            gc.collect()
+    return _result(todo, _outcome(todo, todo.kernel.kernel, options, progress, cover))
+
+
+def _run_or_recall(todo: Check, options: Options, progress: Progress | None, cover: bool) -> Result:
+    """The same, unless a check of the litmus on another kernel goes the same way."""
+    outcome = _MEMORY.find(todo.litmus, todo.kernel.kernel)
+    if outcome is None:
+        kernel, answers = watched(todo.kernel.kernel)
+        outcome = _outcome(todo, kernel, options, progress, cover)
+        done = Done(todo.kernel.name, todo.kernel.kernel, answers, outcome)
+        _MEMORY.note(todo.litmus, done)
+    return _result(todo, outcome)
+
+
+def _result(todo: Check, outcome: Outcome) -> Result:
     return Result(
         todo.litmus.name,
         todo.kernel.name,
@@ -80,20 +92,34 @@ def run_check(
     )
 
 
-def _explore(todo: Check, options: Options, progress: Progress | None, cover: bool) -> Outcome:
+def _outcome(
+    todo: Check, kernel: type[Kernel], options: Options, progress: Progress | None, cover: bool
+) -> Outcome:
+    gc.disable()  # nothing that a walk allocates dies before it ends
     try:
-        scenario = build(todo.litmus, todo.kernel.kernel)
+        return _explore(todo, kernel, options, progress, cover)
+    finally:
+        gc.enable()
+        if next(_DONE) % COLLECT_EVERY == 0:
+            gc.collect()
+
+
+def _explore(
+    todo: Check, kernel: type[Kernel], options: Options, progress: Progress | None, cover: bool
+) -> Outcome:
+    try:
+        scenario = build(todo.litmus, kernel)
     except KernelStateError as fault:
-        return _setup_fault(todo, fault)
+        return _setup_fault(todo, kernel, fault)
     options = identified(options, todo.litmus, todo.kernel.kernel)
     return check(scenario, options, progress, cover)
 
 
-def _setup_fault(todo: Check, fault: KernelStateError) -> Outcome:
+def _setup_fault(todo: Check, kernel: type[Kernel], fault: KernelStateError) -> Outcome:
     """The set-up itself goes wrong: check it as what one CPU does, to have the trace."""
     moved = replace(todo.litmus, setup=(), cpus={0: todo.litmus.setup}, finally_=())
     try:
-        outcome = check(build(moved, todo.kernel.kernel), Options(first=True))
+        outcome = check(build(moved, kernel), Options(first=True))
     except KernelStateError:
         outcome = None
     if outcome is None or outcome.violation is None or outcome.violation.kind != fault.kind:
@@ -119,7 +145,7 @@ def run_checks(
     if workers <= 1:
         for number, todo in enumerate(checks):
             told = progress(todo) if progress is not None else None
-            yield number, run_check(todo, options, told, cover)
+            yield number, _run_or_recall(todo, options, told, cover)
             if INTERRUPT.asked:
                 raise KeyboardInterrupt
         return
@@ -192,7 +218,7 @@ def _ignore_interrupt() -> None:
 def _work(number: int) -> Result:
     _BEGUN[0][number] = 1
     options, cover = _OPTIONS[0]
-    return run_check(_CHECKS[number], options, cover=cover)
+    return _run_or_recall(_CHECKS[number], options, None, cover)
 
 
 def _lost(todo: Check) -> Result:
