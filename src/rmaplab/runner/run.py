@@ -13,10 +13,11 @@ from rmaplab.litmus.model import Litmus, Step
 from rmaplab.litmus.writer import write_step
 from rmaplab.machine import KernelStateError
 from rmaplab.machine.direct import DirectMachine
+from rmaplab.runner.accesses import ESRCH
 from rmaplab.runner.observation import Frames, Observation
 from rmaplab.runner.observe import frames_of, observe, watched_slots
 from rmaplab.runner.scenario import DAEMONS, boot, check_steps, every_step, run_step
-from rmaplab.runner.system import ESRCH, System
+from rmaplab.runner.system import System
 from rmaplab.runner.truths import check_truths, tree_matches_list
 
 
