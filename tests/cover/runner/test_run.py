@@ -194,6 +194,16 @@ def test_a_merged_page_that_is_not_found_ends_no_run_held_against_a_real_kernel(
     assert held.violation is None and len(held.observations) == 6
 
 
+def test_the_frame_freed_last_is_the_next_one() -> None:
+    """A real 6.18 takes another: there `changed` has page 2."""
+    text = "litmus x\nsetup\n A: mmap 0 8\n A: mlock 0\n A: mlock 2\n A: mremap 0 1 2 to 1\n"
+
+    last = run(read_text(text), KERNELS["v6.18"]).observations[-1]
+
+    assert last["pages"]["A"] == [[0, 1, "none"], [1, 2, "own"], [3, 5, "none"]]
+    assert last["changed"] == {}
+
+
 def test_a_tree_unlike_the_list_is_a_wrong_state() -> None:
     class LosesVma(V2_6_38):
         def _vma_link_list(self, mm: Any, vma: Any, prev: Any) -> None:
