@@ -60,11 +60,29 @@ class Commit6cce3314b928(Commitcb4df4cae4f2):
         return page is not None and self.PageKsm(page)
 
     def unshare_fault(self, vma: Any, addr: int) -> int:
-        """New: handle_mm_fault() with FAULT_FLAG_UNSHARE, which copies what must not be shared."""
-        ptep = pte_offset_map(vma.vm_mm.pgd, addr)
+        """New: handle_mm_fault() with FAULT_FLAG_UNSHARE, which copies what must not be shared.
+
+        The copy is clean and read-only, so it stays mergeable whoever holds a reference to it.
+        """
+        mm = vma.vm_mm
+        ptep = pte_offset_map(mm.pgd, addr)
         entry = pte_get(ptep) if ptep is not None else None
-        ret = int(self.handle_mm_fault(vma.vm_mm, vma, addr, write=True))
+        if pte_present(entry):
+            return self.do_unshare_page(mm, vma, addr, ptep)
+        ret = int(self.handle_mm_fault(mm, vma, addr, write=False))
         if ptep is not None and is_migration_entry(entry) and pte_get(ptep) == entry:
             # Until then the fault would come back again and again.
             pte_wait_while(ptep, entry)  # unreached: only another CPU can be about to set it
         return ret
+
+    def do_unshare_page(self, mm: Any, vma: Any, addr: int, ptep: Any) -> int:
+        """New: do_wp_page() with that flag; what is one's own, or writable, stays."""
+        spin_lock(mm.page_table_lock)
+        entry = pte_get(ptep)
+        if pte_present(entry) and not entry.write:
+            page = self.vm_normal_page(vma, addr, entry)
+            anon = page is not None and self.PageAnon(page)
+            if not (anon and self.wp_can_reuse_anon_page(page, vma, addr)):
+                return int(self.wp_page_copy(mm, vma, addr, ptep, entry, page, write=False))
+        spin_unlock(mm.page_table_lock)
+        return 0

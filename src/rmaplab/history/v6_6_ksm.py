@@ -86,12 +86,12 @@ class Commite2942062e01d(Commit79271476b336):
         self.ksm_might_unmap_zero_page(tlb.mm, ptent)
 
     def wp_page_switch(
-        self, vma: Any, address: int, page_table: Any, old_page: Any, new_page: Any
+        self, vma: Any, address: int, page_table: Any, old_page: Any, new_page: Any, write: bool
     ) -> None:
         """Counted."""
         if old_page is None:
             self.ksm_might_unmap_zero_page(vma.vm_mm, pte_get(page_table))
-        super().wp_page_switch(vma, address, page_table, old_page, new_page)
+        super().wp_page_switch(vma, address, page_table, old_page, new_page, write)
 
     def ksm_zero_pages_show(self) -> int:
         """New: how many entries map the zero page since KSM said so."""

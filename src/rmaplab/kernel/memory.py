@@ -207,9 +207,13 @@ class Memory(KernelBase):
         return VM_FAULT_WRITE
 
     def wp_page_copy(
-        self, mm: Any, vma: Any, address: int, page_table: Any, orig_pte: Pte, old_page: Any
-    ) -> int:
-        """Unlock the entry, copy the page (None: the zero page), and map the copy."""
+        self, mm: Any, vma: Any, address: int, page_table: Any, orig_pte: Pte, old_page: Any,
+        write: bool = True,
+    ) -> int:  # fmt: skip
+        """Unlock the entry, copy the page (None: the zero page), and map the copy.
+
+        That nobody writes is new in 6cce3314b928, v6.2.
+        """
         if old_page is not None:
             self.get_page(old_page)
         spin_unlock(mm.page_table_lock)
@@ -226,7 +230,7 @@ class Memory(KernelBase):
         spin_lock(mm.page_table_lock)
         ret = 0
         if pte_get(page_table) == orig_pte:
-            self.wp_page_switch(vma, address, page_table, old_page, new_page)
+            self.wp_page_switch(vma, address, page_table, old_page, new_page, write)
             ret = VM_FAULT_WRITE
             new_page = old_page  # the reference that the entry had
         for page in (new_page, old_page):
@@ -236,14 +240,16 @@ class Memory(KernelBase):
         return ret
 
     def wp_page_switch(
-        self, vma: Any, address: int, page_table: Any, old_page: Any, new_page: Any
+        self, vma: Any, address: int, page_table: Any, old_page: Any, new_page: Any, write: bool
     ) -> None:
         """Map the copy in place of the old page; the entry is locked."""
         vm_flags = vma.vm_flags
-        entry = pte_mkdirty(mk_pte(self.page_to_pfn(new_page), vm_flags))
+        entry = mk_pte(self.page_to_pfn(new_page), vm_flags)
+        if write:
+            entry = maybe_mkwrite(pte_mkdirty(entry), vm_flags)
         ptep_get_and_clear(page_table)
         self.page_add_new_anon_rmap(new_page, vma, address)
-        set_pte_at(page_table, maybe_mkwrite(entry, vm_flags))
+        set_pte_at(page_table, entry)
         if old_page is not None:
             # Only now: else another could see itself alone and write to what this task still maps.
             self.page_remove_rmap(old_page)

@@ -44,7 +44,7 @@ def compare(litmus: Litmus, kernel: NamedKernel, knobs: Knobs, slab: bool = Fals
     InputError for a step that one of them does not have.
     """
     check_live(litmus)
-    model = run(litmus, kernel.kernel, kernel.name)
+    model = run(litmus, kernel.kernel, kernel.name, real=True)
     live = run_live(litmus, knobs)
     if slab:
         for observation, counts in zip(live.observations, census(litmus, knobs), strict=True):

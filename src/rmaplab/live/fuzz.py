@@ -14,28 +14,29 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Flaky
 
-from rmaplab.errors import InputError
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.litmus.model import Litmus, Step
-from rmaplab.litmus.operations import ADVICE, KSMD
 from rmaplab.live.compare import Comparison, compare
 from rmaplab.live.knobs import Knobs
 from rmaplab.live.record import RUNS, recorded
 from rmaplab.live.run import run_live
 from rmaplab.runner.choice import NamedKernel
-from rmaplab.runner.random_steps import NOWHERE, Drawn, Mix, drawn_steps, litmus_of
+from rmaplab.runner.random_steps import Drawn, Mix, drawn_steps, litmus_of
 from rmaplab.runner.run import verify
-from rmaplab.runner.scenario import check_steps
 
 #: Operations, or advice, and how often they are drawn where the model has them.
 WEIGHTS: Mapping[str, int] = {
     "nothing": 1, "mmap": 4, "write": 8, "poke": 2, "read": 3, "fault": 2, "fork": 5, "exit": 3,
-    "munmap": 4, "mprotect": 5, "mremap": 6, "mlock": 3, "munlock": 2, "dontneed": 2, "free": 2,
-    "dontfork": 1, "dofork": 1, "wipeonfork": 1, "cold": 1, "pageout": 1, "mem_write": 1,
-    "mergeable": 5, "unmergeable": 2, "prctl_merge": 1, "scan": 6, "unmerge_all": 1, "set": 2,
+    "munmap": 4, "mprotect": 5, "mremap": 6, "dontunmap": 1, "mlock": 3, "munlock": 2,
+    "dontneed": 2, "free": 2, "dontfork": 1, "dofork": 1, "wipeonfork": 1, "cold": 1, "pageout": 1,
+    "mem_write": 1, "mergeable": 5, "unmergeable": 2, "prctl_merge": 1, "scan": 6, "unmerge_all": 1,
+    "set": 2,
 }  # fmt: skip
 #: Settings of KSM that change what a scan does.
-KNOBS = (("max_page_sharing", 2), ("use_zero_pages", 1), ("smart_scan", 1))
+KNOBS = (
+    ("max_page_sharing", 2), ("use_zero_pages", 1), ("smart_scan", 1), ("max_page_sharing", 3),
+    ("use_zero_pages", 0), ("smart_scan", 0),
+)  # fmt: skip
 PROCESSES = 2
 SETTINGS = settings(
     database=None,
@@ -122,23 +123,11 @@ def fuzz(
 
 def mix_of(kernel: type[Kernel], steps: int) -> Mix:
     """What can be drawn for this kernel."""
-    weights = {what: weight for what, weight in WEIGHTS.items() if _is_modelled(what)}
+    weights = dict(WEIGHTS)
     known = tuple((knob, value) for knob, value in KNOBS if hasattr(kernel, f"{knob}_store"))
     if not known:
         weights.pop("set", None)
     return Mix(weights, steps, steps, knobs=known or KNOBS, beginnings=("mapping",))
-
-
-def _is_modelled(what: str) -> bool:
-    if what == "nothing":
-        return True
-    op, process = ("madvise" if what in ADVICE else what), KSMD if what == "scan" else "A"
-    step = Step(op, process, {"at": 0, "n": 1, "advice": what} if op == "madvise" else {}, NOWHERE)
-    try:
-        check_steps(Litmus("one", setup=(step,)))
-    except InputError:
-        return False
-    return True
 
 
 def _shrink(fuzzed: Fuzzed) -> None:
@@ -160,7 +149,9 @@ def _smaller(litmus: Litmus) -> Iterator[Litmus]:
         left = list(litmus.setup)
         gone = left.pop(index)
         orphans = {gone.args["child"]} if gone.op == "fork" else set()
-        yield _tidied(litmus, left, orphans)
+        tidied = _tidied(litmus, left, orphans)
+        if tidied.setup:
+            yield tidied
 
 
 def _tidied(litmus: Litmus, steps: list[Step], orphans: set[Any]) -> Litmus:

@@ -82,11 +82,14 @@ class Memory:
         to: int | None = None,
         dontunmap: bool = False,
     ) -> int:
-        """Resize a mapping in place or, if there is a `to`, move it there; it replaces."""
+        """Resize a mapping in place or, if there is a `to`, move it there; it replaces.
+
+        With `dontunmap` an empty mapping stays; without a `to`, the kernel picks the place then.
+        """
         flags = 0 if to is None else MREMAP_MAYMOVE | MREMAP_FIXED
         flags |= MREMAP_MAYMOVE | MREMAP_DONTUNMAP if dontunmap else 0
         size = (n if new_n is None else new_n) * PAGE_SIZE
-        there = address_of(at if to is None else to)
+        there = 0 if to is None else address_of(to)
         return self._ranged(p, "mremap", at, n, size, flags, there)
 
     def prctl_merge(self, p: str, on: bool) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from rmaplab.errors import InputError, Place
 from rmaplab.litmus.model import Litmus, Step
 from rmaplab.litmus.writer import write_step
+from rmaplab.live.batches import drain_batches
 from rmaplab.live.knobs import Knobs
 from rmaplab.live.memory import ESRCH
 from rmaplab.live.system import LiveSystem
@@ -71,6 +72,7 @@ def run_live(litmus: Litmus, knobs: Knobs) -> RunResult:
         for step in every_step(litmus):
             result.texts.append(write_step(step))
             before = frames_by_process(system.mapped(watched))
+            drain_batches()
             ret = do_step(system, step)
             result.observations.append(system.observe(watched, before, ret))
     knobs.unmerge()

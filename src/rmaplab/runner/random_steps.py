@@ -21,6 +21,7 @@ PLACES = (0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 8, 10)
 NOWHERE = Place("", 0, 0)
 NAMES = tuple(f"P{number}" for number in range(1, 100))
 OF_KSM = ("mergeable", "unmergeable", "scan", "unmerge_all", "set")
+DONTUNMAP = "dontunmap"
 OF_SWAP = ("swap_out", "swap_in", "swapoff", "swapon")
 #: What a process has in the beginning, of which some pages are written then.
 BEGINNINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -34,9 +35,9 @@ BEGINNINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 class Mix:
     """What is drawn.
 
-    `weights` says how often each operation is, or advice; `nothing` is no step, and what a failing
-    sequence shrinks to. `least` and `most` count steps. `fails` are the allocations that may fail,
-    `knobs` the three settings of KSM.
+    `weights` says how often each operation is, or advice, or mremap with `dontunmap`; `nothing` is
+    no step, and what a failing sequence shrinks to. `least` and `most` count steps. `fails` are the
+    allocations that may fail, `knobs` up to six settings of KSM.
     """
 
     weights: Mapping[str, int]
@@ -118,7 +119,7 @@ class _Writer:
                 yield step
 
     def _step(self, one: Drawn) -> Step | None:
-        what, op = one.what, "madvise" if one.what in ADVICE else one.what
+        what, op = one.what, _operation(one.what)
         if what == "nothing":
             return None
         if not self.mix.config.get("CONFIG_KSM", True) and what in OF_KSM:
@@ -145,12 +146,20 @@ class _Writer:
     def _args(self, one: Drawn, op: str) -> dict[str, Any]:
         n = one.at if op == "brk" else min(one.n, PAGES - one.at)
         stack = one.content == 2 and "stack" in self.mix.beginnings
-        knob, value = self.mix.knobs[one.content % len(self.mix.knobs)]
+        knob, value = self.mix.knobs[(one.content + 3 * one.n) % len(self.mix.knobs)]
         known = {
             "at": one.at, "n": n, "c": one.content, "prot": one.prot, "off": 8 * one.content,
             "v": one.content, "write": bool(one.content), "advice": one.what, "k": 1 + one.n % 3,
             "growsdown": stack or None, "to": one.to, "new_n": one.new_n,
-            "on": bool(one.content), "knob": knob, "value": value,
+            "dontunmap": one.what == DONTUNMAP or None, "on": bool(one.content), "knob": knob,
+            "value": value,
         }  # fmt: skip
         wanted = [operand.name for operand in OPERATIONS[op]]
         return {name: known[name] for name in wanted if known.get(name) is not None}
+
+
+def _operation(what: str) -> str:
+    """The operation that is drawn under this name."""
+    if what == DONTUNMAP:
+        return "mremap"
+    return "madvise" if what in ADVICE else what

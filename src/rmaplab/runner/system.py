@@ -340,11 +340,9 @@ class System(Accesses, Activities):
         new_n = n if new_n is None else new_n
         flags = 0 if to is None else MREMAP_MAYMOVE | MREMAP_FIXED
         flags |= MREMAP_MAYMOVE | MREMAP_DONTUNMAP if dontunmap else 0
-        there = at if to is None else to
+        there = 0 if to is None else address_of(to)
         pieces = self._mapped_pieces(mm, at, n)
-        ret = self.kernel.sys_mremap(
-            mm, *_range(at, n), new_n << PAGE_SHIFT, flags, address_of(there)
-        )
+        ret = self.kernel.sys_mremap(mm, *_range(at, n), new_n << PAGE_SHIFT, flags, there)
         if to is not None and n == new_n:
             left = self._mapped_pieces(mm, at, n)
             for first, count in pieces:

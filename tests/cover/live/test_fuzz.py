@@ -63,11 +63,19 @@ def test_a_process_that_does_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch
     assert fuzzed.found is not None and len(fuzzed.found[0].processes) == 1
 
 
+def test_a_scenario_is_never_left_without_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    differing(monkeypatch)
+
+    fuzzed = fuzz(KERNEL, Knobs(), examples=10, steps=5, number=1)
+
+    assert fuzzed.found is not None and len(fuzzed.found[0].setup) == 1
+
+
 def test_only_what_the_model_has_is_drawn() -> None:
     class Limited(V2_6_38):
         def use_zero_pages_store(self, value: int) -> int:
             return 0
 
     assert "set" not in mix_of(V2_6_38, 20).weights
-    assert mix_of(Limited, 20).knobs == (("use_zero_pages", 1),)
+    assert mix_of(Limited, 20).knobs == (("use_zero_pages", 1), ("use_zero_pages", 0))
     assert mix_of(V2_6_38, 20).weights["mremap"] == module.WEIGHTS["mremap"]

@@ -112,6 +112,23 @@ def test_every_kind_of_page_is_seen_as_the_model_sees_it() -> None:
     assert verify(run(litmus, V2_6_38), replace(litmus, observations=tuple(shown))) is None
 
 
+@pytest.mark.parametrize("advice", ["madvise 0 free", "madvise 0 cold", "mlock 0"])
+def test_no_batch_keeps_a_last_owner_from_its_page(advice: str) -> None:
+    litmus = read_text(f"""litmus x
+    setup
+        A: mmap 0 2
+        A: write 0 2 = 1
+        A: fork B
+        B: exit
+        A: {advice}
+        A: write 0 = 2
+    """)
+    with session() as knobs:
+        shown = run_live(litmus, knobs).observations
+
+    assert shown[-1]["changed"] == {}
+
+
 def test_a_process_that_dies_ends_the_run_and_all_is_put_back() -> None:
     with session() as knobs:
         before = settings()
