@@ -20,7 +20,8 @@ from rmaplab.kernel.mm_types import PAGE_MASK, PAGE_SIZE, VM_EXEC, VM_READ, VM_W
 from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.munmap import PAGE_ALIGN
 from rmaplab.machine import KernelStateError, rb_items
-from rmaplab.runner.run import Wrong, check_all, kernel_name
+from rmaplab.runner.pace import PacedChecks
+from rmaplab.runner.run import Wrong, kernel_name
 from rmaplab.runner.spaces import ReplaySystem, Space, may_be_written
 from rmaplab.runner.strace import (
     Brk,
@@ -73,6 +74,8 @@ class ReplayResult:
     touched: int = 0
     untouched: int = 0  # pages beyond the limit per mapping
     peak: dict[str, int] = field(default_factory=dict)
+    turns: int = 0  # forks, execves and exits
+    checks: int = 0  # after so many of them the truths were checked, and at the end
     alive: tuple[int, ...] = ()  # tasks without an end in the log
     violation: Wrong | None = None
 
@@ -82,7 +85,9 @@ def replay(
 ) -> ReplayResult:
     """Replay a log of strace up to the first wrong state; without `touch` no page is written.
 
-    The truths are checked at every fork, execve and exit, and at the end that nothing is left.
+    The truths are checked at forks, execves and exits: at every one as long as that does not take
+    longer than the calls, and more rarely in a log with many processes. At the end, they are
+    checked once more, and that nothing is left.
     InputError if the log is damaged.
     """
     path = os.fspath(log)
@@ -96,6 +101,7 @@ def replay(
         result.alive = tuple(sorted(replayer.system.of))
     except KernelStateError as error:
         result.violation = Wrong(error.kind, error.message, replayer.number, replayer.text)
+    result.turns, result.checks = replayer.checks.turns, replayer.checks.made
     for call, count in strace.skipped.items():
         result.skipped[call, NOT_MODELLED if call in UNMODELLED else NO_EVENT] += count
     for call, count in strace.failed.items():
@@ -125,6 +131,7 @@ class _Replayer:
             "vm_area_struct": self.kernel.vm_area_cachep,
         }
         self.result.peak = dict.fromkeys(self.counted, 0)
+        self.checks = PacedChecks(self.system)
         self.word = 0
         self.number = 0  # of the event under way
         self.text = ""
@@ -153,14 +160,14 @@ class _Replayer:
             self.result.replayed[_name(event)] += 1
         peak = self.result.peak
         for name, cache in self.counted.items():
-            peak[name] = max(peak[name], len(cache.live()))
+            peak[name] = max(peak[name], cache.count())
         if isinstance(event, Fork | Exec | Exit):
-            check_all(self.system)
+            self.checks.turn(self.number)
 
     def end(self) -> None:
         """After the last event: when everybody has gone, nothing may be left."""
         self.text = "the end of the log"
-        check_all(self.system)
+        self.checks.check(self.number)
         if self.system.of:
             return
         for cache in self.system.machine.caches:

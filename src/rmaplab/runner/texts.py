@@ -70,6 +70,8 @@ def render_replay(result: ReplayResult) -> str:
         touched += f", and {result.untouched} left alone in large mappings"
     peak = ", ".join(f"{count} {name}" for name, count in result.peak.items())
     lines += [touched, f"most at one time: {peak}"]
+    if result.checks <= result.turns:
+        lines.append(f"truths checked: {result.checks} times, at {result.turns} turns")
     if result.alive:
         pids = ", ".join(map(str, result.alive))
         lines.append(f"no end in the log: {pids} (so nothing is said about what they leave)")
