@@ -30,6 +30,7 @@ class PacedChecks:
         """A check after the call of that number, if there is something saved for it."""
         self.turns += 1
         if self.saved + EARNED_BY_A_CALL * (call - self.latest) > 0:
+            self.made += 1
             self.check(call)
         else:
             self.left_out += 1
@@ -43,6 +44,5 @@ class PacedChecks:
                 raise
             message = f"{error.message} (the check before was in step {self.latest})"
             raise KernelStateError(error.kind, message, error.subject) from error
-        self.made += 1
         self.saved += EARNED_BY_A_CALL * (call - self.latest) - self.system.size()
         self.latest, self.left_out = call, 0

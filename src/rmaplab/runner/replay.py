@@ -82,7 +82,7 @@ class ReplayResult:
     faults: Counter[str] = field(default_factory=Counter)  # recorded ones, by what came of them
     peak: dict[str, int] = field(default_factory=dict)
     turns: int = 0  # forks, execves and exits
-    checks: int = 0  # after so many of them the truths were checked, and at the end
+    checks: int = 0  # of the truths, after so many of them; and one at the end
     alive: tuple[int, ...] = ()  # tasks without an end in the log
     violation: Wrong | None = None
 

@@ -71,8 +71,9 @@ def render_replay(result: ReplayResult) -> str:
         touched += f", and {result.untouched} of new mappings left alone"
     peak = ", ".join(f"{count} {name}" for name, count in result.peak.items())
     lines += [touched, f"most at one time: {peak}"]
-    if result.checks <= result.turns:
-        lines.append(f"truths checked: {result.checks} times, at {result.turns} turns")
+    if result.checks < result.turns:
+        turns = f"{result.turns} forks, execves and exits"
+        lines.append(f"truths checked: after {result.checks} of {turns}, and at the end")
     if result.alive:
         pids = ", ".join(map(str, result.alive))
         lines.append(f"no end in the log: {pids} (so nothing is said about what they leave)")

@@ -12,8 +12,9 @@ from kernels import SHOWN
 from rmaplab.errors import InputError
 from rmaplab.history import KERNELS, V2_6_36, V2_6_38, SeedV2
 from rmaplab.machine import list_add_tail
-from rmaplab.runner.faults import Fault, Faults
-from rmaplab.runner.replay import ELSEWHERE, NOBODY, ReplayResult, replay
+from rmaplab.runner.choice import newest_release
+from rmaplab.runner.faults import Fault, Faults, read_faults
+from rmaplab.runner.replay import ELSEWHERE, NOBODY, WRITTEN, ReplayResult, replay
 from rmaplab.runner.texts import render_replay
 from rmaplab.runner.touch import ALL, FIRST_PAGES, NONE, Touch
 
@@ -72,6 +73,45 @@ def test_every_call_of_the_pipeline_is_counted_once() -> None:
         calls = text.count(f"  {name}(")
         skipped = sum(count for (call, _), count in result.skipped.items() if call == name)
         assert result.replayed[name] + skipped == calls
+
+
+DATA = PIPELINE.parent / "strace"
+
+
+@pytest.mark.parametrize("release", ["v2.6.34", "v2.6.38", newest_release()])
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [
+        # 12 requests, in server.c: a client and a child with a thread each.
+        ("server", {"fork": 24, "clone": 12, "mremap": 12, "exit": 1 + 24 + 12, "execve": 1}),
+        # gcc runs cc1, as, collect2, and that runs ld.
+        ("compiler", {"vfork": 4, "execve": 5, "exit": 5}),
+        # sh; ls, sort, head; a subshell, its date; cat.
+        ("shell", {"fork": 5, "execve": 6, "exit": 6}),
+    ],
+)
+def test_a_recorded_program_replays_clean(release: str, name: str, calls: dict[str, int]) -> None:
+    faults = DATA / f"{name}.faults"
+    recorded = read_faults(str(faults)) if faults.exists() else None
+
+    result = replay(DATA / f"{name}.strace", KERNELS[release], faults=recorded)
+
+    assert (result.violation, result.alive) == (None, ())
+    assert result.replayed | calls == result.replayed
+    if recorded is not None:
+        assert recorded.left() == result.faults[NOBODY]
+        assert result.faults.total() == len(faults.read_text().splitlines())
+        assert result.touched == result.faults[WRITTEN] > 0
+
+
+def test_the_server_has_at_least_the_pages_that_its_source_writes() -> None:
+    """16 pages of the cache; each child copies one of them, and writes 16 and 1 of its answer."""
+    recorded = read_faults(str(DATA / "server.faults"))
+
+    result = replay(DATA / "server.strace", V2_6_38, faults=recorded)
+
+    assert result.touched >= 16 + 12 * (1 + 16 + 1)
+    assert result.peak["anon_vma_chain"] > 2 * 12
 
 
 def test_the_pipeline_shows_the_underflow_of_the_seed() -> None:
