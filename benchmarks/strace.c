@@ -1,10 +1,9 @@
-/* The system calls of benchmarks/strace.py, done for real: seconds of each of its two shapes. */
+/* The system calls of benchmarks/strace.py, done for real: one of its two shapes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PAGE 4096UL
@@ -69,12 +68,7 @@ static void crowd(long count)
 
 int main(int argc, char **argv)
 {
-	struct timespec from, to;
 	must(argc == 3, "usage: strace calls|alive COUNT");
-
-	clock_gettime(CLOCK_MONOTONIC, &from);
 	(strcmp(argv[1], "calls") == 0 ? rounds : crowd)(atol(argv[2]));
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	printf("%.9f\n", (to.tv_sec - from.tv_sec) + (to.tv_nsec - from.tv_nsec) / 1e9);
 	return 0;
 }
