@@ -46,13 +46,20 @@ def _with_faults(traced: Sequence[str], faults: str) -> int:
         if not data.exists() or data.stat().st_size == 0:
             message = "perf recorded nothing: page fault events need root, or CAP_PERFMON"
             raise InputError(message, Place(faults))
-        with open(faults, "w", encoding="utf-8") as file:
-            printed = [*PRINT, str(data)]
-            environment = {**os.environ, "TZ": "UTC"}
-            subprocess.run(
-                printed, stdout=file, stderr=subprocess.DEVNULL, env=environment, check=False
-            )
+        _print(data, faults)
         return status
+
+
+def _print(data: Path, faults: str) -> None:
+    """What perf recorded, with the time of day in UTC: that is how `read_faults` reads it."""
+    words, utc = [*PRINT, str(data)], {**os.environ, "TZ": "UTC"}
+    with open(faults, "w", encoding="utf-8") as file:
+        done = subprocess.run(
+            words, stdout=file, stderr=subprocess.PIPE, env=utc, text=True, check=False
+        )
+    if done.returncode:
+        last = (done.stderr.splitlines() or ["no reason given"])[-1]
+        raise InputError(f"perf script cannot print what was recorded: {last}", Place(faults))
 
 
 def _run(words: Sequence[str]) -> int:

@@ -186,7 +186,8 @@ class _Replayer:
         for pid in list(self.system.of):
             with self.system.machine.running(0, str(pid)):
                 self._fault(pid, math.inf)
-        self.result.faults[NOBODY] += self.faults.left()
+        if left := self.faults.left():
+            self.result.faults[NOBODY] = left
         self.checks.check(self.number)
         if self.system.of:
             return

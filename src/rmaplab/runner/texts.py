@@ -65,7 +65,7 @@ def render_replay(result: ReplayResult) -> str:
     lines = [f"{result.log} on {result.kernel}", "", *_table("replayed", result.replayed)]
     skipped = {f"{call} ({why})": count for (call, why), count in result.skipped.items()}
     lines += _table("skipped", skipped)
-    lines += _table("page faults", +result.faults)
+    lines += _table("page faults", result.faults)
     touched = f"pages written: {result.touched}"
     if result.untouched:
         touched += f", and {result.untouched} of new mappings left alone"

@@ -117,6 +117,16 @@ def test_perf_records_the_faults_and_prints_them_in_utc(tools) -> None:
     )
 
 
+def test_perf_that_cannot_print_is_told(tools) -> None:
+    tools(
+        strace=STRACE, perf=PERF.replace("then cat", "then echo no such field >&2; exit 129; cat")
+    )
+
+    said = refused("record", "-o", "log", "--faults", "faults", "--", *RAN)
+
+    assert "faults: perf script cannot print what was recorded: no such field" in said
+
+
 def test_perf_that_may_not_record_is_told(tools) -> None:
     tools(strace=STRACE, perf=REFUSED_PERF)
 
