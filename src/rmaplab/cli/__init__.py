@@ -14,6 +14,7 @@ from rmaplab.cli.fuzz import fuzz
 from rmaplab.cli.kernels import kernels
 from rmaplab.cli.live import live
 from rmaplab.cli.protocol import protocol
+from rmaplab.cli.record import record
 from rmaplab.cli.replay import replay
 from rmaplab.cli.run import run
 from rmaplab.cli.show import show
@@ -55,5 +56,5 @@ def main() -> None:
     """A laboratory for the anonymous reverse map of Linux."""
 
 
-for command in (check, run, live, fuzz, replay, show, kernels, protocol):
+for command in (check, run, live, fuzz, record, replay, show, kernels, protocol):
     main.add_command(command)

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 @click.option("-c", "--config", "switches", multiple=True, help="CONFIG_KSM=n, CONFIG_MIGRATION=n")
 @click.option("--verify", "verified", is_flag=True, help="Hold it against the case's observations.")
 @click.option("--strace", "log", metavar="LOG", help="Replay a log of strace -f instead.")
-@click.option("--no-touch", is_flag=True, help="With --strace: do not touch mapped pages.")
+@click.option(
+    "--touch",
+    metavar="all|none|FRACTION",
+    help="With --strace: what of a new mapping is written.  [default: its first 64 pages]",
+)
+@click.option(
+    "--faults", metavar="FAULTS", help="With --strace: page faults that perf recorded, instead."
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.pass_context
 def run(
@@ -29,7 +36,8 @@ def run(
     switches: tuple[str, ...],
     verified: bool,
     log: str | None,
-    no_touch: bool,
+    touch: str | None,
+    faults: str | None,
     form: str,
 ) -> None:
     """Run a LITMUS (or JSON case) in order, and show what is mapped where after each step."""
@@ -40,10 +48,12 @@ def run(
         raise InputError("name either a LITMUS or --strace LOG")
     if log is not None and (switches or verified):
         raise InputError("--config and --verify are not for --strace LOG: leave them out")
-    if log is None and no_touch:
-        raise InputError("--no-touch is for --strace LOG: leave it out")
+    if log is None and (touch is not None or faults):
+        raise InputError("--touch and --faults are for --strace LOG: leave them out")
+    if touch is not None and faults:
+        raise InputError("--touch estimates what --faults has recorded: leave one of them out")
     if log is not None:
-        ctx.exit(_replay(log, chosen, not no_touch, form))
+        ctx.exit(_replay(log, chosen, touch, faults, form))
     assert litmus is not None
     ctx.exit(_run_in_order(litmus, chosen, read_config(switches), verified, form))
 
@@ -71,13 +81,17 @@ def _run_in_order(
     return EXIT_VIOLATION if result.violation or difference else EXIT_EXPECTED
 
 
-def _replay(log: str, chosen: NamedKernel, touch: bool, form: str) -> int:
+def _replay(log: str, chosen: NamedKernel, touch: str | None, faults: str | None, form: str) -> int:
     import json
 
+    from rmaplab.runner.faults import read_faults
     from rmaplab.runner.replay import replay
     from rmaplab.runner.texts import render_replay, replay_document
+    from rmaplab.runner.touch import FIRST_PAGES, read_touch
 
-    result = replay(log, chosen.kernel, touch, name=chosen.name)
+    estimate = read_touch(touch) if touch is not None else FIRST_PAGES
+    recorded = read_faults(faults) if faults else None
+    result = replay(log, chosen.kernel, estimate, recorded, chosen.name)
     if form == "json":
         click.echo(json.dumps(replay_document(result)))
     else:

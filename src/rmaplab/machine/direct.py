@@ -184,6 +184,10 @@ class DirectCache(KmemCache):
         """The objects allocated now, by their numbers: so compaction goes from frame to frame."""
         return tuple(self._live[index] for index in sorted(self._live))
 
+    def count(self) -> int:
+        """How many objects are allocated now."""
+        return len(self._live)
+
 
 class DirectMachine(Machine):
     """Runs one system call at a time, as fast as plain Python allows."""

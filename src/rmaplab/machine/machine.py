@@ -52,6 +52,10 @@ class KmemCache(abc.ABC):
     def live(self) -> tuple[Any, ...]:
         """The objects allocated now (an observation: no step of the kernel)."""
 
+    def count(self) -> int:
+        """How many objects are allocated now."""
+        return len(self.live())
+
 
 class Machine(abc.ABC):
     """A machine that kernel code runs on."""

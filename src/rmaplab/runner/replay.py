@@ -1,13 +1,15 @@
 """What a real program did to its memory, done again on a kernel of the history.
 
-A log tells of calls and not of accesses: so each new anonymous page is written once, up to a limit
-per mapping, and a child writes one page of each anonymous VMA after its fork. File and shared
-mappings are VMAs without pages; what execve itself maps is not in a log and is not here.
+A log tells of calls and not of accesses. These are page faults that perf recorded beside it, or
+an estimate: the first pages of each new anonymous mapping are written once, and a child writes one
+page of each anonymous VMA after its fork. File and shared mappings are VMAs without pages; what
+execve itself maps is not in a log and is not here.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +22,9 @@ from rmaplab.kernel.mm_types import PAGE_MASK, PAGE_SIZE, VM_EXEC, VM_READ, VM_W
 from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.munmap import PAGE_ALIGN
 from rmaplab.machine import KernelStateError, rb_items
-from rmaplab.runner.run import Wrong, check_all, kernel_name
+from rmaplab.runner.faults import Fault, Faults
+from rmaplab.runner.pace import PacedChecks
+from rmaplab.runner.run import Wrong, kernel_name
 from rmaplab.runner.spaces import ReplaySystem, Space, may_be_written
 from rmaplab.runner.strace import (
     Brk,
@@ -36,9 +40,7 @@ from rmaplab.runner.strace import (
     Munmap,
     read_strace,
 )
-
-#: Pages written per mapping; the rest of a large one stays untouched.
-MOST_TOUCHED = 64
+from rmaplab.runner.touch import FIRST_PAGES, NONE, Touch
 
 ADVICE = {
     f"MADV_{name}": getattr(madvise, f"MADV_{name}")
@@ -61,6 +63,11 @@ NOT_FILLED = "the log does not show who mapped this, or it is a file's, which ha
 REFUSED = "these kernels refuse it"
 NO_ROOM = "these kernels do not map so much, or so high"
 
+#: What becomes of recorded page faults.
+WRITTEN, READ = "written", "read"
+ELSEWHERE = "in a file, the stack, or what execve maps: no pages here"
+NOBODY = "of a task that is not in the log then"
+
 
 @dataclass
 class ReplayResult:
@@ -71,24 +78,33 @@ class ReplayResult:
     replayed: Counter[str] = field(default_factory=Counter)
     skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
     touched: int = 0
-    untouched: int = 0  # pages beyond the limit per mapping
+    untouched: int = 0  # pages of mappings that the estimate leaves alone
+    faults: Counter[str] = field(default_factory=Counter)  # recorded ones, by what came of them
     peak: dict[str, int] = field(default_factory=dict)
+    turns: int = 0  # forks, execves and exits
+    checks: int = 0  # of the truths, after so many of them; and one at the end
     alive: tuple[int, ...] = ()  # tasks without an end in the log
     violation: Wrong | None = None
 
 
 def replay(
-    log: str | os.PathLike[str], kernel: type[Kernel], touch: bool = True, name: str = ""
+    log: str | os.PathLike[str],
+    kernel: type[Kernel],
+    touch: Touch = FIRST_PAGES,
+    faults: Faults | None = None,
+    name: str = "",
 ) -> ReplayResult:
-    """Replay a log of strace up to the first wrong state; without `touch` no page is written.
+    """Replay a log of strace up to the first wrong state; `faults` stand instead of `touch`.
 
-    The truths are checked at every fork, execve and exit, and at the end that nothing is left.
-    InputError if the log is damaged.
+    The truths are checked at forks, execves and exits: at every one as long as that does not take
+    longer than the calls, and more rarely in a log with many processes. At the end, they are
+    checked once more, and that nothing is left.
+    InputError if the log is damaged, or has no times to place the faults by.
     """
     path = os.fspath(log)
     result = ReplayResult(path, name or kernel_name(kernel))
-    strace = read_strace(path)
-    replayer = _Replayer(kernel, result, touch)
+    strace = read_strace(path, timed=faults is not None)
+    replayer = _Replayer(kernel, result, touch if faults is None else NONE, faults or Faults())
     try:
         for event in strace:
             replayer.event(event)
@@ -96,6 +112,7 @@ def replay(
         result.alive = tuple(sorted(replayer.system.of))
     except KernelStateError as error:
         result.violation = Wrong(error.kind, error.message, replayer.number, replayer.text)
+    result.turns, result.checks = replayer.checks.turns, replayer.checks.made
     for call, count in strace.skipped.items():
         result.skipped[call, NOT_MODELLED if call in UNMODELLED else NO_EVENT] += count
     for call, count in strace.failed.items():
@@ -114,9 +131,12 @@ def _name(event: Event) -> str:
 class _Replayer:
     """Does one event after the other; `system` holds the state."""
 
-    def __init__(self, kernel: type[Kernel], result: ReplayResult, touch: bool) -> None:
+    def __init__(
+        self, kernel: type[Kernel], result: ReplayResult, touch: Touch, faults: Faults
+    ) -> None:
         self.result = result
-        self.touching = touch
+        self.touch = touch
+        self.faults = faults
         self.system = ReplaySystem(kernel)
         self.kernel = self.system.kernel
         self.counted = {
@@ -125,6 +145,7 @@ class _Replayer:
             "vm_area_struct": self.kernel.vm_area_cachep,
         }
         self.result.peak = dict.fromkeys(self.counted, 0)
+        self.checks = PacedChecks(self.system)
         self.word = 0
         self.number = 0  # of the event under way
         self.text = ""
@@ -146,6 +167,8 @@ class _Replayer:
         self.number += 1
         self.text = f"{event.pid}: {_name(event)}"
         with self.system.machine.running(0, str(event.pid)):
+            if self.faults.of:
+                self._fault(event.pid, event.time)
             reason = self.calls[type(event)](event)
         if reason:
             self.result.skipped[_name(event), reason] += 1
@@ -153,14 +176,19 @@ class _Replayer:
             self.result.replayed[_name(event)] += 1
         peak = self.result.peak
         for name, cache in self.counted.items():
-            peak[name] = max(peak[name], len(cache.live()))
+            peak[name] = max(peak[name], cache.count())
         if isinstance(event, Fork | Exec | Exit):
-            check_all(self.system)
+            self.checks.turn(self.number)
 
     def end(self) -> None:
         """After the last event: when everybody has gone, nothing may be left."""
         self.text = "the end of the log"
-        check_all(self.system)
+        for pid in list(self.system.of):
+            with self.system.machine.running(0, str(pid)):
+                self._fault(pid, math.inf)
+        if left := self.faults.left():
+            self.result.faults[NOBODY] = left
+        self.checks.check(self.number)
         if self.system.of:
             return
         for cache in self.system.machine.caches:
@@ -248,7 +276,7 @@ class _Replayer:
             self.system.share(event.pid, event.child)
             return ""
         space = self.system.copy(event.pid, event.child)
-        if self.touching:
+        if self.touch.share:
             for vma in filter(may_be_written, rb_items(space.mm.mm_rb)):
                 self._write(space, vma.vm_start)
         return ""
@@ -283,9 +311,9 @@ class _Replayer:
 
     def _touch(self, space: Space, start: int, end: int) -> None:
         """Write the first pages of a range that are anonymous and may be written."""
-        if not self.touching:
+        if not self.touch.share:
             return
-        left = MOST_TOUCHED
+        left = self.touch.pages((end - start) // PAGE_SIZE)
         vma = self.kernel.find_vma(space.mm, start)
         while vma is not None and vma.vm_start < end:
             if may_be_written(vma):
@@ -298,13 +326,32 @@ class _Replayer:
                 left -= count
             vma = vma.vm_next
 
-    def _write(self, space: Space, address: int) -> None:
-        """Fill a page with a word that no other page has."""
+    def _fault(self, pid: int, until: float) -> None:
+        """What the task, and those who share its memory, touched by then."""
+        space = self.system.of.get(pid)
+        if space is not None:
+            for fault in self.faults.due(space.users, until):
+                self.result.faults[self._access(space, fault)] += 1
+
+    def _access(self, space: Space, fault: Fault) -> str:
+        """Touch a page again: what comes of it."""
+        address = fault.address & PAGE_MASK
+        vma = self.kernel.find_vma(space.mm, address)
+        if vma is None or address < vma.vm_start or vma.vm_file is not None:
+            return ELSEWHERE
+        if fault.write:
+            return WRITTEN if self._write(space, address) else ELSEWHERE
+        return ELSEWHERE if isinstance(self.kernel.user_read(space.mm, address), int) else READ
+
+    def _write(self, space: Space, address: int) -> bool:
+        """Fill a page with a word that no other page has: whether it may be written."""
         self.word += 1
         held = contents.fill(self.word)
-        if self.kernel.user_write(space.mm, address, lambda _: held) == 0:
-            space.written[address] = held
-            self.result.touched += 1
+        if self.kernel.user_write(space.mm, address, lambda _: held) != 0:
+            return False
+        space.written[address] = held
+        self.result.touched += 1
+        return True
 
 
 def _vm_flags(prot: int) -> int:

@@ -66,6 +66,11 @@ class ReplaySystem(System):
         for name, space in self.spaces.items():
             yield name, space.mm
 
+    def size(self) -> int:
+        """How much a look at everything looks at: objects, and pages that were written."""
+        objects = sum(cache.count() for cache in self.machine.caches)
+        return objects + sum(len(space.written) for space in self.spaces.values())
+
     def shadow(self, name: str) -> dict[int, Any]:
         """What was written to one of them."""
         return dict(self.spaces[name].written)

@@ -50,21 +50,23 @@ __all__ = [
     "read_strace",
 ]
 
-HOW_TO_RECORD = "record it with: strace -f -o LOG -e trace=%memory,%process COMMAND"
+HOW_TO_RECORD = "record it with: rmaplab record -o LOG -- COMMAND"
 
 
 class StraceLog:
     """A log, read anew by each iteration; the counters are those of the latest one."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timed: bool = False) -> None:
         self.path = path
+        self.timed = timed
         self.skipped: Counter[str] = Counter()  # calls that are no event, by name
         self.failed: Counter[str] = Counter()  # calls that changed nothing, by name
 
     def __iter__(self) -> Iterator[Event]:
         self.skipped.clear()
         self.failed.clear()
-        return _Reader(self).events()
+        reader = _Reader(self)
+        return reader.timed_events() if self.timed else reader.events()
 
     @property
     def events(self) -> list[Event]:
@@ -72,15 +74,18 @@ class StraceLog:
         return list(self)
 
 
-def read_strace(path: str) -> StraceLog:
-    """The log at `path`; damage further down is told when the iteration gets there."""
+def read_strace(path: str, timed: bool = False) -> StraceLog:
+    """The log at `path`; damage further down is told when the iteration gets there.
+
+    With `timed` the events have their times: the log must be one of `strace -ttt`.
+    """
     with _open(path) as file:
         start = file.read(4096)
     if not start:
         raise InputError(f"the log is empty; {HOW_TO_RECORD}", Place(path))
     if "\0" in start:
         raise InputError(f"a binary file, not a log of strace; {HOW_TO_RECORD}", Place(path))
-    return StraceLog(path)
+    return StraceLog(path, timed)
 
 
 def _open(path: str) -> TextIOWrapper:
@@ -103,6 +108,7 @@ _GONE = re.compile(_HEAD + r"\+\+\+ (?:exited with|killed by) .*\+\+\+$")
 _SUPERSEDED = re.compile(_HEAD + r"\+\+\+ superseded by execve in pid (\d+) \+\+\+$")
 _SIGNAL = re.compile(_HEAD + r"--- .* ---$")
 _NOTE = re.compile(r"^(.*)strace: Process (\d+) (?:attached|detached)$")
+_TIME = re.compile(r"^ *(?:\[pid +)?\d+\]? +(\d{9,}\.\d+) ")  # -f -ttt
 _TRANSLATED = re.compile(r" /\* (\d+) in strace's PID NS \*/")
 
 
@@ -116,6 +122,7 @@ class _Reader:
         self.pending: dict[int, tuple[str, str]] = {}  # calls under way: name, and what is written
         self.split = ""  # the start of a line that a note of strace's broke
         self.attached: set[int] = set()
+        self.time = 0.0  # of the call at hand, if the log is read with its times
         self.nameless = False  # there are lines without a pid
         self.alias = -1  # the pid that the log gives later to the task called 0 here
 
@@ -126,6 +133,8 @@ class _Reader:
             for self.line, line in enumerate(file, 1):
                 if line[-1] != "\n":
                     raise self.error("the log is cut off in this line", line)
+                if self.log.timed:
+                    self.read_time(line)
                 call = None if self.split or line.endswith("...>\n") else complete(line)
                 if call is not None:
                     yield from self.call(call)
@@ -134,6 +143,20 @@ class _Reader:
         if self.split:
             raise self.error("the log is cut off after this line", self.split)
         yield from self.tasks.release()
+
+    def timed_events(self) -> Iterator[Event]:
+        """The events, each with its time; an Exit that another task's call caused has its time."""
+        for event in self.events():
+            event.time = event.time or self.time
+            if not event.time:
+                raise InputError(f"no times; {HOW_TO_RECORD}", Place(self.log.path, self.line))
+            yield event
+
+    def read_time(self, line: str) -> None:
+        """When a call began, if the line tells."""
+        found = _TIME.match(line)
+        if found is not None:
+            self.time = float(found[1])
 
     def error(self, what: str, line: str) -> InputError:
         """Damage in the present line."""
@@ -171,6 +194,7 @@ class _Reader:
             event = make(pid, args.rstrip(), translated[1] if translated else result)
         except ValueError as error:
             raise self.error(f"{name} with strange operands", f"{args}) = {result}") from error
+        event.time = self.time
         if tasks.held or isinstance(event, Fork | Exec):
             return tasks.put(event)
         return [event]
@@ -214,6 +238,8 @@ class _Reader:
         call = _CALL.match(start + tail)
         if began != name or call is None:
             raise self.error(f"the end of a {name} that did not begin", line)
+        if self.log.timed:
+            self.read_time(start)
         ready = self.returned(pid, *call.groups()[1:])
         return [*ready, *self.tasks.settle(pid)] if name in FORKS else ready
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
@@ -12,9 +12,13 @@ PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
 
 @dataclass(slots=True)
 class Event:
-    """Something that the task `pid` did; 0 is the task that a log without pids never names."""
+    """Something that the task `pid` did; 0 is the task that a log without pids never names.
+
+    `time` is when the call began, in seconds since 1970, if the log is read with its times.
+    """
 
     pid: int
+    time: float = field(default=0.0, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(slots=True)

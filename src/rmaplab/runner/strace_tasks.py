@@ -18,6 +18,7 @@ class Tasks:
         self.forking: set[int] = set()  # has a call under way that makes tasks
         self.held: dict[int, list[Event]] = {}
         self.leader: dict[int, int] = {}  # of each thread
+        self.threads: dict[int, set[int]] = {}  # of each leader that has any, itself not among them
 
     def meet(self, pid: int) -> None:
         """The log names this task; it may be for the first time."""
@@ -46,7 +47,7 @@ class Tasks:
         """Strace has told the end of the task and will not name it again."""
         ready = [] if pid in self.gone else self.put(Exit(pid))
         self.gone.discard(pid)
-        self.leader.pop(pid, None)
+        self._join(pid, None)
         return ready
 
     def settle(self, pid: int) -> list[Event]:
@@ -62,11 +63,20 @@ class Tasks:
 
     def _end_others(self, pid: int) -> list[Event]:
         """Every other thread of the task's process ends."""
-        if not self.leader:
-            return []
         leader = self.leader.get(pid, pid)
-        threads = [one for one in sorted(self.alive) if self.leader.get(one, one) == leader]
-        return [event for one in threads if one != pid for event in self.put(Exit(one))]
+        others = {leader, *self.threads.get(leader, ())} & self.alive
+        return [event for one in sorted(others - {pid}) for event in self.put(Exit(one))]
+
+    def _join(self, pid: int, leader: int | None) -> None:
+        """The task is a thread of that process, or of none."""
+        before = self.leader.pop(pid, None)
+        if before is not None:
+            self.threads[before].discard(pid)
+            if not self.threads[before]:
+                del self.threads[before]
+        if leader is not None:
+            self.leader[pid] = leader
+            self.threads.setdefault(leader, set()).add(pid)
 
     def _tell(self, event: Event) -> list[Event]:
         queue = self.held.get(event.pid)
@@ -80,9 +90,7 @@ class Tasks:
         if child not in self.held:
             self.gone.discard(child)
             self.alive.add(child)
-        self.leader.pop(child, None)
-        if event.vm_shared:
-            self.leader[child] = self.leader.get(event.pid, event.pid)
+        self._join(child, self.leader.get(event.pid, event.pid) if event.vm_shared else None)
         told = [event, *self._claim(child, self.held.get(event.pid))]
         queue = self.held.get(event.pid)
         if queue is None:

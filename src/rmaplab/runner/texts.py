@@ -65,11 +65,15 @@ def render_replay(result: ReplayResult) -> str:
     lines = [f"{result.log} on {result.kernel}", "", *_table("replayed", result.replayed)]
     skipped = {f"{call} ({why})": count for (call, why), count in result.skipped.items()}
     lines += _table("skipped", skipped)
+    lines += _table("page faults", result.faults)
     touched = f"pages written: {result.touched}"
     if result.untouched:
-        touched += f", and {result.untouched} left alone in large mappings"
+        touched += f", and {result.untouched} of new mappings left alone"
     peak = ", ".join(f"{count} {name}" for name, count in result.peak.items())
     lines += [touched, f"most at one time: {peak}"]
+    if result.checks < result.turns:
+        turns = f"{result.turns} forks, execves and exits"
+        lines.append(f"truths checked: after {result.checks} of {turns}, and at the end")
     if result.alive:
         pids = ", ".join(map(str, result.alive))
         lines.append(f"no end in the log: {pids} (so nothing is said about what they leave)")
@@ -92,7 +96,10 @@ def replay_document(result: ReplayResult) -> dict[str, Any]:
         "skipped": skipped,
         "touched": result.touched,
         "untouched": result.untouched,
+        "faults": dict(result.faults),
         "peak": result.peak,
+        "turns": result.turns,
+        "checks": result.checks,
         "alive": list(result.alive),
         "violation": asdict(result.violation) if result.violation is not None else None,
     }

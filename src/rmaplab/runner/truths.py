@@ -88,10 +88,10 @@ def _found(system: System, page: Any, entries: list[tuple[Any, int]]) -> None:
     if walked is not None and page.mapping is not None and page.mapping[1] is None:
         return  # a page that KSM merged with nobody: no list leads to it
     name = system.machine.name_of(page)
-    where = ", ".join(_where(system, *entry) for entry in entries)
     if len(walked) != len(set(walked)):
         raise KernelStateError("missed-mapping", f"a walk of {name} visits an entry twice", page)
     if set(walked) != set(entries):
+        where = ", ".join(_where(system, *entry) for entry in entries)
         message = f"{name} is mapped at {where}; its reverse map finds {len(walked)} of these"
         raise KernelStateError("missed-mapping", message, page)
     count = atomic_read(page._mapcount) + 1

@@ -12,8 +12,11 @@ from kernels import SHOWN
 from rmaplab.errors import InputError
 from rmaplab.history import KERNELS, V2_6_36, V2_6_38, SeedV2
 from rmaplab.machine import list_add_tail
-from rmaplab.runner.replay import MOST_TOUCHED, ReplayResult, replay
+from rmaplab.runner.choice import newest_release
+from rmaplab.runner.faults import Fault, Faults, read_faults
+from rmaplab.runner.replay import ELSEWHERE, NOBODY, WRITTEN, ReplayResult, replay
 from rmaplab.runner.texts import render_replay
+from rmaplab.runner.touch import ALL, FIRST_PAGES, NONE, Touch
 
 PIPELINE = Path(__file__).parents[2] / "data" / "pipeline.strace"
 
@@ -38,10 +41,15 @@ def gone(pid: int) -> str:
 def replayed(tmp_path: Path):
     """A function from lines to what their replay gives."""
 
-    def do(*lines: str, kernel: Any = V2_6_38, touch: bool = True) -> ReplayResult:
+    def do(
+        *lines: str,
+        kernel: Any = V2_6_38,
+        touch: Touch = FIRST_PAGES,
+        faults: Faults | None = None,
+    ) -> ReplayResult:
         path = tmp_path / "log"
         path.write_text("".join(f"{line}\n" for line in lines))
-        return replay(path, kernel, touch)
+        return replay(path, kernel, touch, faults)
 
     return do
 
@@ -67,6 +75,45 @@ def test_every_call_of_the_pipeline_is_counted_once() -> None:
         assert result.replayed[name] + skipped == calls
 
 
+DATA = PIPELINE.parent / "strace"
+
+
+@pytest.mark.parametrize("release", ["v2.6.34", "v2.6.38", newest_release()])
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [
+        # 12 requests, in server.c: a client and a child with a thread each.
+        ("server", {"fork": 24, "clone": 12, "mremap": 12, "exit": 1 + 24 + 12, "execve": 1}),
+        # gcc runs cc1, as, collect2, and that runs ld.
+        ("compiler", {"vfork": 4, "execve": 5, "exit": 5}),
+        # sh; ls, sort, head; a subshell, its date; cat.
+        ("shell", {"fork": 5, "execve": 6, "exit": 6}),
+    ],
+)
+def test_a_recorded_program_replays_clean(release: str, name: str, calls: dict[str, int]) -> None:
+    faults = DATA / f"{name}.faults"
+    recorded = read_faults(str(faults)) if faults.exists() else None
+
+    result = replay(DATA / f"{name}.strace", KERNELS[release], faults=recorded)
+
+    assert (result.violation, result.alive) == (None, ())
+    assert result.replayed | calls == result.replayed
+    if recorded is not None:
+        assert recorded.left() == result.faults[NOBODY]
+        assert result.faults.total() == len(faults.read_text().splitlines())
+        assert result.touched == result.faults[WRITTEN] > 0
+
+
+def test_the_server_has_at_least_the_pages_that_its_source_writes() -> None:
+    """16 pages of the cache; each child copies one of them, and writes 16 and 1 of its answer."""
+    recorded = read_faults(str(DATA / "server.faults"))
+
+    result = replay(DATA / "server.strace", V2_6_38, faults=recorded)
+
+    assert result.touched >= 16 + 12 * (1 + 16 + 1)
+    assert result.peak["anon_vma_chain"] > 2 * 12
+
+
 def test_the_pipeline_shows_the_underflow_of_the_seed() -> None:
     result = replay(PIPELINE, SeedV2)
 
@@ -77,7 +124,7 @@ def test_the_pipeline_shows_the_underflow_of_the_seed() -> None:
 
 
 def test_without_a_write_there_is_nothing_to_go_wrong() -> None:
-    result = replay(PIPELINE, SeedV2, touch=False)
+    result = replay(PIPELINE, SeedV2, touch=NONE)
 
     assert result.violation is None
     assert (result.touched, result.peak["anon_vma"]) == (0, 0)
@@ -87,8 +134,77 @@ def test_without_a_write_there_is_nothing_to_go_wrong() -> None:
 def test_a_page_is_written_once_up_to_the_limit_per_mapping(replayed) -> None:
     result = replayed(EXEC, mmap(1, 0x10000000, 100), gone(1))
 
-    assert (result.touched, result.untouched) == (MOST_TOUCHED, 100 - MOST_TOUCHED)
+    assert (result.touched, result.untouched) == (FIRST_PAGES.most, 100 - FIRST_PAGES.most)
     assert result.peak == {"anon_vma": 1, "anon_vma_chain": 1, "vm_area_struct": 1}
+
+
+@pytest.mark.parametrize(
+    ("touch", "written"), [(ALL, 100), (Touch(0.25), 25), (Touch(0.001), 1), (NONE, 0)]
+)
+def test_a_share_of_each_mapping_is_written(replayed, touch: Touch, written: int) -> None:
+    result = replayed(EXEC, mmap(1, 0x10000000, 100), gone(1), touch=touch)
+
+    assert result.touched == written
+
+
+def at(number: int) -> str:
+    """The time of a line, as `strace -ttt` has it."""
+    return f"1700000000.{number:06}"
+
+
+def timed(*lines: str) -> list[str]:
+    """Lines 100 us apart."""
+    return [line.replace(" ", f" {at(100 * n)} ", 1) for n, line in enumerate(lines, 1)]
+
+
+def fault(number: int, pid: int, page: int, write: bool = True) -> Fault:
+    return Fault(float(at(number)), pid, 0x10000000 + page * 4096 + 8, write)
+
+
+def test_recorded_faults_stand_for_the_estimate(replayed) -> None:
+    """Root writes two of four pages, its child one of them: the chains are those of a fork."""
+    lines = timed(EXEC, mmap(1, 0x10000000, 4), fork(1, 2), gone(2), gone(1))
+    faults = [fault(250, 1, 0), fault(250, 1, 1), fault(350, 2, 0), fault(350, 2, 3, write=False)]
+
+    result = replayed(*lines, faults=Faults(faults))
+
+    assert dict(result.faults) == {"written": 3, "read": 1}
+    assert (result.touched, result.violation) == (3, None)
+    assert result.peak == {"anon_vma": 2, "anon_vma_chain": 3, "vm_area_struct": 2}
+
+
+def test_a_fault_comes_between_the_calls_that_it_came_between(replayed) -> None:
+    """A page is there before it is unmapped, and neither before it is mapped nor after."""
+    unmap = "1 munmap(0x10000000, 16384) = 0"
+    lines = timed(EXEC, mmap(1, 0x10000000, 4), unmap, gone(1))
+
+    found = [replayed(*lines, faults=Faults([fault(n, 1, 0)])) for n in (150, 250, 350)]
+
+    assert [result.touched for result in found] == [0, 1, 0]
+    assert found[0].faults[ELSEWHERE] == found[2].faults[ELSEWHERE] == 1
+
+
+def test_a_fault_of_a_thread_comes_before_another_unmaps(replayed) -> None:
+    """The thread makes no call of its own between its fault and the munmap."""
+    unmap = "1 munmap(0x10000000, 16384) = 0"
+    start = fork(1, 2, "CLONE_VM|CLONE_THREAD|CLONE_SIGHAND")
+    lines = timed(EXEC, mmap(1, 0x10000000, 4), start, unmap, gone(1))
+
+    assert replayed(*lines, faults=Faults([fault(350, 2, 0)])).touched == 1
+    assert replayed(*lines, faults=Faults([fault(450, 2, 0)])).touched == 0
+
+
+def test_a_fault_of_a_file_or_of_a_stranger_is_told(replayed) -> None:
+    lines = timed(EXEC, mmap(1, 0x10000000, 4, "MAP_PRIVATE", 3))
+
+    result = replayed(*lines, faults=Faults([fault(250, 1, 0), fault(250, 9, 0)]))
+
+    assert dict(result.faults) == {ELSEWHERE: 1, NOBODY: 1}
+
+
+def test_faults_need_a_log_with_times(replayed) -> None:
+    with pytest.raises(InputError, match=r"log:1: no times; record it with"):
+        replayed(EXEC, faults=Faults([fault(250, 1, 0)]))
 
 
 def test_a_forked_child_writes_a_page_of_each_vma(replayed) -> None:
@@ -288,7 +404,7 @@ def test_a_replay_reads_as_text(replayed) -> None:
 
     assert text.split("\n", 1)[1] == (
         "\nreplayed:\n    1  execve\n    1  exit\n    1  mmap\n\n"
-        "pages written: 64, and 6 left alone in large mappings\n"
+        "pages written: 64, and 6 of new mappings left alone\n"
         "most at one time: 1 anon_vma, 1 anon_vma_chain, 1 vm_area_struct\n"
         "\nevery truth holds and nothing is left\n"
     )

@@ -168,9 +168,7 @@ class TestDamage:
 
         assert (error.value.place.path, error.value.place.line) == (log.path, 3)
         assert message in str(error.value)
-        assert "record it with: strace -f -o LOG -e trace=%memory,%process COMMAND" in str(
-            error.value
-        )
+        assert "record it with: rmaplab record -o LOG -- COMMAND" in str(error.value)
 
     def test_events_before_the_damage_are_told(self, log_of):
         events = iter(log_of(f"1  {MMAP}", "nonsense"))
