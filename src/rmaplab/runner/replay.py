@@ -47,6 +47,8 @@ ADVICE = {
         "UNMERGEABLE",
     )
 }  # fmt: skip
+#: The slab caches whose peak is told.
+COUNTED = ("anon_vma", "anon_vma_chain", "vm_area_struct")
 #: Kinds of memory that have no pages of the anonymous reverse map, or none of 4 kB.
 BARE_FLAGS = {"MAP_HUGETLB": "huge pages"}
 
@@ -119,12 +121,8 @@ class _Replayer:
         self.touching = touch
         self.system = ReplaySystem(kernel)
         self.kernel = self.system.kernel
-        self.counted = {
-            "anon_vma": self.kernel.anon_vma_cachep,
-            "anon_vma_chain": self.kernel.anon_vma_chain_cachep,
-            "vm_area_struct": self.kernel.vm_area_cachep,
-        }
-        self.result.peak = dict.fromkeys(self.counted, 0)
+        self.counted = [cache for cache in self.system.machine.caches if cache.name in COUNTED]
+        self.result.peak = dict.fromkeys(COUNTED, 0)
         self.word = 0
         self.number = 0  # of the event under way
         self.text = ""
@@ -152,8 +150,8 @@ class _Replayer:
         else:
             self.result.replayed[_name(event)] += 1
         peak = self.result.peak
-        for name, cache in self.counted.items():
-            peak[name] = max(peak[name], len(cache.live()))
+        for cache in self.counted:
+            peak[cache.name] = max(peak[cache.name], len(cache.live()))
         if isinstance(event, Fork | Exec | Exit):
             check_all(self.system)
 
