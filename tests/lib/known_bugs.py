@@ -98,8 +98,8 @@ FORKED_FROM = KnownBug(
     source="""mm/ksm.c of 2.6.34 and 2.6.36, try_to_merge_with_ksm_page: the rmap_item holds
     vma->anon_vma, since 5beb49305251 "mm: change anon_vma linking to fix multi-process server
     scalability issue" (2.6.34) that of the child alone; write_protect_page lets a page pass that
-    the parent maps as well. The same, before that too, when the rmap_item from which others were forked is gone
-    before ksmd meets the others. ksmd cures it if they are mergeable.""",
+    the parent maps as well. The same, and in every kernel, when the rmap_item from which others
+    were forked is gone before ksmd meets the others. ksmd cures it if they are mergeable.""",
     litmus="""
 litmus merged-in-the-child
 processes A

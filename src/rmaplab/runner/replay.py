@@ -20,6 +20,7 @@ from rmaplab.kernel.mm_types import PAGE_MASK, PAGE_SIZE, VM_EXEC, VM_READ, VM_W
 from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.munmap import PAGE_ALIGN
 from rmaplab.machine import KernelStateError, rb_items
+from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.run import Wrong, check_all, kernel_name
 from rmaplab.runner.spaces import ReplaySystem, Space, may_be_written
 from rmaplab.runner.strace import (
@@ -36,6 +37,7 @@ from rmaplab.runner.strace import (
     Munmap,
     read_strace,
 )
+from rmaplab.runner.system import System
 
 #: Pages written per mapping; the rest of a large one stays untouched.
 MOST_TOUCHED = 64
@@ -80,9 +82,16 @@ class ReplayResult:
 
 
 def replay(
-    log: str | os.PathLike[str], kernel: type[Kernel], touch: bool = True, name: str = ""
+    log: str | os.PathLike[str],
+    kernel: type[Kernel],
+    touch: bool = True,
+    name: str = "",
+    machine: DirectMachine | None = None,
+    after: Callable[[System, str], None] | None = None,
 ) -> ReplayResult:
     """Replay a log of strace up to the first wrong state; without `touch` no page is written.
+
+    `after` is told of each event that was done.
 
     The truths are checked at every fork, execve and exit, and at the end that nothing is left.
     InputError if the log is damaged.
@@ -90,10 +99,12 @@ def replay(
     path = os.fspath(log)
     result = ReplayResult(path, name or kernel_name(kernel))
     strace = read_strace(path)
-    replayer = _Replayer(kernel, result, touch)
+    replayer = _Replayer(kernel, result, touch, machine or DirectMachine())
     try:
         for event in strace:
             replayer.event(event)
+            if after is not None:
+                after(replayer.system, replayer.text)
         replayer.end()
         result.alive = tuple(sorted(replayer.system.of))
     except KernelStateError as error:
@@ -116,10 +127,12 @@ def _name(event: Event) -> str:
 class _Replayer:
     """Does one event after the other; `system` holds the state."""
 
-    def __init__(self, kernel: type[Kernel], result: ReplayResult, touch: bool) -> None:
+    def __init__(
+        self, kernel: type[Kernel], result: ReplayResult, touch: bool, machine: DirectMachine
+    ) -> None:
         self.result = result
         self.touching = touch
-        self.system = ReplaySystem(kernel)
+        self.system = ReplaySystem(kernel, machine)
         self.kernel = self.system.kernel
         self.counted = [cache for cache in self.system.machine.caches if cache.name in COUNTED]
         self.result.peak = dict.fromkeys(COUNTED, 0)
