@@ -46,12 +46,12 @@ def compare(
     """
     from rmaplab.report.comparison import render_csv, render_json, render_table
     from rmaplab.runner.choice import find_kernel
-    from rmaplab.runner.compare import measure
+    from rmaplab.runner.compare import measure, settled
 
     if output is not None and Path(output).suffix not in FORMS:
         raise InputError(f"-o {output}: write a FILE that ends in {' or '.join(FORMS)}")
     chosen = [find_kernel(name) for name in dict.fromkeys(kernels or USUAL)]
-    load = _load(what, log, children, pages)
+    load = settled(_load(what, log, children, pages), chosen[0].kernel)
     compared = [measure(load, kernel.kernel, kernel.name) for kernel in chosen]
     render = {"text": render_table, "json": render_json, "csv": render_csv}[form]
     click.echo(render(compared), nl=False)

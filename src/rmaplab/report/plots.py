@@ -38,9 +38,8 @@ def plot(compared: Sequence[Costs], form: str) -> bytes:
 
 def _objects(axes: Any, compared: Sequence[Costs]) -> None:
     """Bars: the bytes of each slab cache, with the number of objects written on."""
-    used = [
-        at for at in range(len(compared[0].slabs)) if any(c.slabs[at].objects for c in compared)
-    ]
+    caches = range(len(compared[0].slabs))
+    used = [at for at in caches if any(costs.slabs[at].objects for costs in compared)]
     height = 0.8 / len(compared)
     for number, costs in enumerate(compared):
         slabs = [costs.slabs[at] for at in used]
@@ -56,7 +55,7 @@ def _objects(axes: Any, compared: Sequence[Costs]) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_title("Memory at the worst step (beside each bar: objects)")
+    axes.set_title("Memory at the most (beside each bar: number of objects)")
     axes.set_xlabel("bytes")
     axes.legend()
 
@@ -89,7 +88,7 @@ def _share(axes: Any, of: Distribution, number: int, label: str) -> None:
         done += of.counts[each]
         values.append(max(1.0, each))
         shares.append(100 * done / of.total)
-    values.append(max(values) * 2)
+    values.append(max(11.0, max(values) * 2))
     shares.append(100.0 if of.total else 0.0)
     axes.step(values, shares, where="post", label=label, **_line(number))
 
@@ -104,12 +103,13 @@ def _line(number: int) -> dict[str, Any]:
 
 def _log_share(axes: Any, what: str) -> None:
     axes.set_xscale("log")
+    axes.set_xlim(left=0.9, right=max(11.0, axes.get_xlim()[1]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_major_formatter("{x:.0f} %")
     axes.set_ylim(0, 103)
     axes.set_ylabel(f"of all {what}")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend()
 
 
 def _chains(axes: Any, compared: Sequence[Costs]) -> None:
@@ -118,7 +118,8 @@ def _chains(axes: Any, compared: Sequence[Costs]) -> None:
         steps = [moment.step for moment in costs.moments]
         values = [per_vma(moment) for moment in costs.moments]
         axes.plot(steps, values, label=costs.kernel, **_line(number))
-    axes.set_ylim(bottom=0)
+    most = max((max(map(per_vma, costs.moments), default=0) for costs in compared), default=0)
+    axes.set_ylim(bottom=-0.02 * (most or 1))  # a line at 0 is to be seen
     axes.set_title("anon_vma_chain objects per VMA, over time")
     axes.set_xlabel("step of the load")
     axes.set_ylabel("chains per VMA")

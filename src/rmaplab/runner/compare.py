@@ -14,6 +14,7 @@ from rmaplab.costs import Costs, Distribution, Moment, Slab
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.rmap import SWAP_AGAIN
 from rmaplab.litmus.model import Litmus
+from rmaplab.litmus.writer import write_step
 from rmaplab.machine import KernelStateError
 from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner import replay
@@ -30,7 +31,7 @@ SLABS = ("anon_vma", "anon_vma_chain", "vm_area_struct", "rmap_item", "stable_no
 
 
 class Load(NamedTuple):
-    """What is run. `walked` is the step after which walks are looked at; 0: where most is alive."""
+    """What is run. `walked` is the step, counted from 1, after which walks are looked at."""
 
     name: str
     run: Callable[[type[Kernel], DirectMachine, After], None]
@@ -46,7 +47,7 @@ def load_of_litmus(litmus: Litmus, walked: int = 0) -> Load:
         for step in every_step(litmus):
             if not is_gone(system, step):
                 run_step(system, step)
-            after(system, str(step))
+            after(system, write_step(step))
 
     name = f"{litmus.name}: {litmus.about}" if walked else litmus.name
     return Load(name, run, walked)
@@ -64,31 +65,36 @@ def load_of_strace(log: str) -> Load:
 
 
 def measure(load: Load, kernel: type[Kernel], name: str) -> Costs:
-    """What a load costs on a kernel, up to a wrong state of that."""
-    walked = load.walked or _fullest(load, kernel)
+    """What a settled load costs on a kernel, called `name`, up to a wrong state of that."""
     machine = MeteringMachine()
-    measuring = _Measuring(machine, walked)
+    measuring = _Measuring(machine, load.walked)
     stopped = ""
     try:
         load.run(kernel, machine, measuring.after)
     except KernelStateError as error:
         stopped = f"{error.kind} in step {len(measuring.moments) + 1}: {error.message}"
     return Costs(
-        load.name, name, measuring.slabs(), walked, measuring.walks,
+        load.name, name, measuring.slabs(), load.walked, measuring.walks,
         machine.meter.locking(), tuple(measuring.moments), stopped,
     )  # fmt: skip
 
 
-def _fullest(load: Load, kernel: type[Kernel]) -> int:
-    """The last step with the most VMAs, anon_vmas and chains: known after a first run."""
+def settled(load: Load, kernel: type[Kernel]) -> Load:
+    """The load with walks after the last step at which this kernel has the most VMAs.
+
+    A named workload says so itself; for others it takes a run.
+    """
+    if load.walked:
+        return load
     alive: list[int] = []
 
     def after(system: System, text: str) -> None:
-        alive.append(sum(_alive(system, name) for name in SLABS[:3]))
+        alive.append(_alive(system, "vm_area_struct"))
 
     with suppress(KernelStateError):
         load.run(kernel, DirectMachine(), after)
-    return max(range(len(alive)), key=lambda at: (alive[at], at), default=-1) + 1
+    most = max(range(len(alive)), key=lambda at: (alive[at], at), default=0)
+    return load._replace(walked=most + 1)
 
 
 def _alive(system: System, name: str) -> int:
