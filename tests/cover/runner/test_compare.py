@@ -151,7 +151,7 @@ def test_a_merged_page_is_walked_by_its_rmap_items() -> None:
 
 
 def test_a_wrong_state_ends_the_load_and_is_told() -> None:
-    text = "litmus t\nprocesses A\nsetup\n A: mmap 0\n A: write 0 = 1\n A: fork B\n A: exit\n B: exit\n"
+    text = "litmus t\nsetup\n A: mmap 0\n A: write 0 = 1\n A: fork B\n A: exit\n B: exit\n"
     kernel = KERNELS["seed-v2"]
 
     costs = measure(settled(load_of_litmus(read_text(text)), kernel), kernel, "seed-v2")
