@@ -10,6 +10,7 @@ from rmaplab.history import V2_6_33
 from rmaplab.kernel.contents import fill
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.kernel.mm_types import EFAULT, ENOMEM, PAGE_SIZE, VM_READ, VM_WRITE
+from rmaplab.kernel.rmap import SWAP_AGAIN
 from rmaplab.machine import KernelStateError, down_write, pte_get, pte_offset_map, up_write
 from rmaplab.machine.direct import DirectMachine
 
@@ -205,3 +206,21 @@ def test_two_anon_vmas_do_not_become_one() -> None:
 
     with pytest.raises(KernelStateError, match="two anon_vmas"):
         kernel._anon_vma_merge(first, second)
+
+
+def test_a_walk_visits_the_whole_family() -> None:
+    kernel = booted()
+    parent = process(kernel)
+    children = [kernel.dup_mm(parent) for _ in range(3)]
+    write(kernel, children[1], 0)
+    page = page_of(kernel, children[1])
+    visited: list[Any] = []
+
+    def visit(page: Any, vma: Any, address: int, arg: Any) -> int:
+        visited.append(vma.vm_mm)
+        return SWAP_AGAIN
+
+    kernel.lock_page(page)
+    kernel.rmap_walk(page, visit, None)
+
+    assert visited == [parent, *children]
