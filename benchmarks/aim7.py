@@ -12,11 +12,11 @@ import argparse
 import resource
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
+from rmaplab.costs import Distribution
 from rmaplab.history.lookup import find
-from rmaplab.kernel.rmap import SWAP_AGAIN
 from rmaplab.machine.direct import DirectMachine
+from rmaplab.runner.compare import walks_of
 from rmaplab.runner.system import System
 
 PARENT = "parent"
@@ -60,36 +60,18 @@ def exit_all(system: System, children: int) -> None:
     done(system.exit(PARENT))
 
 
-def visits(system: System) -> list[int]:
-    """For each page in use, the number of VMAs that a walk of its reverse map visits."""
-    kernel = system.kernel
-    counts = []
-
-    def visit(page: Any, vma: Any, address: int, seen: list[Any]) -> int:
-        seen.append(vma)
-        return SWAP_AGAIN
-
-    for page in kernel.page_cachep.live():
-        seen: list[Any] = []
-        kernel.lock_page(page)
-        kernel.rmap_walk(page, visit, seen)
-        kernel.unlock_page(page)
-        counts.append(len(seen))
-    return counts
-
-
 def measure(children: int, pages: int, kernel: str) -> None:
     """Run all phases and print the figures."""
     seconds: dict[str, float] = {}
     machine = DirectMachine()
     system = System(find(kernel), machine, (PARENT,))
-    counts: list[int] = []
+    walks: list[Distribution] = []
     with machine.running(0, PARENT):
         timed(seconds, "start", lambda: start(system, pages))
         timed(seconds, "fork", lambda: fork_all(system, children))
         timed(seconds, "write", lambda: write_all(system, children, pages))
         walking: dict[str, float] = {}
-        timed(walking, "walk", lambda: counts.extend(visits(system)))
+        timed(walking, "walk", lambda: walks.append(walks_of(system)))
         timed(seconds, "exit", lambda: exit_all(system, children))
     total = sum(seconds.values())
     phases = ", ".join(f"{phase} {took:.2f}" for phase, took in seconds.items())
@@ -97,8 +79,9 @@ def measure(children: int, pages: int, kernel: str) -> None:
     print(f"{kernel}, {children} children, {pages} pages each")
     print(f"{total:.2f} s ({phases}), {total / (children * pages) * 1e6:.1f} us a copied page")
     print(f"{peak:.0f} MiB at most")
-    mean, worst = sum(counts) / len(counts), max(counts)
-    print(f"VMAs visited for a page: mean {mean:.2f}, worst {worst}, of {len(counts)} pages")
+    (visited,) = walks
+    figures = f"mean {visited.mean:.2f}, worst {visited.worst}, of {visited.total} pages"
+    print(f"VMAs visited for a page: {figures}")
     print(f"({walking['walk']:.2f} s for these walks, not counted above)")
 
 

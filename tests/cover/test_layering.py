@@ -13,12 +13,13 @@ import rmaplab
 
 ROOT = Path(rmaplab.__file__).parent
 EVERYTHING = ("rmaplab",)
-RUNNABLE = ("checker", "errors", "history", "kernel", "litmus", "machine", "runner")
+RUNNABLE = ("checker", "costs", "errors", "history", "kernel", "litmus", "machine", "runner")
 
 #: What each top-level module or package may import, itself apart.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "__init__": (),
     "errors": (),
+    "costs": (),
     "machine": ("errors",),
     "kernel": ("machine",),
     "userfile": (),
@@ -26,7 +27,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "checker": ("machine", "errors"),
     "protocol": ("checker", "machine"),
     "litmus": ("errors", "checker.verdict"),
-    "report": ("errors", "checker.film", "checker.verdict"),
+    "report": ("costs", "errors", "checker.film", "checker.verdict"),
     "runner": RUNNABLE,
     "live": RUNNABLE,
     "cli": EVERYTHING,

@@ -10,6 +10,7 @@ import click
 from rmaplab import __version__
 from rmaplab.cli.check import check
 from rmaplab.cli.common import EXIT_CLOSED_PIPE, EXIT_INPUT, EXIT_INTERRUPTED
+from rmaplab.cli.compare import compare
 from rmaplab.cli.fuzz import fuzz
 from rmaplab.cli.kernels import kernels
 from rmaplab.cli.live import live
@@ -56,5 +57,5 @@ def main() -> None:
     """A laboratory for the anonymous reverse map of Linux."""
 
 
-for command in (check, run, live, fuzz, record, replay, show, kernels, protocol):
+for command in (check, run, compare, live, fuzz, record, replay, show, kernels, protocol):
     main.add_command(command)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from rmaplab.history.reverts import REVERTS
 from rmaplab.history.root_lock import RootLock
 from rmaplab.history.seed_v2 import SeedV2
+from rmaplab.history.v2_6_33 import V2_6_33
 from rmaplab.history.v2_6_35 import V2_6_35
 from rmaplab.history.v2_6_36 import V2_6_36
 from rmaplab.history.v2_6_38_pages import Commitfed067da46ad
@@ -127,17 +128,19 @@ def _line() -> dict[str, type[Kernel]]:
 
 
 #: What may be asked for on the command line, in the order of time.
-KERNELS: dict[str, type[Kernel]] = {**REVERTS, **_line()}
+KERNELS: dict[str, type[Kernel]] = {"v2.6.33": V2_6_33, **REVERTS, **_line()}
 
 #: Patches that were mailed but not merged as they were, and releases without one of their commits:
-#: no range of the mainline has them.
-ASIDE: frozenset[str] = frozenset({*REVERTS, "seed-v2"})
+#: no range of the mainline has them. v2.6.33 is such a one: the chain of inheritance begins with
+#: v2.6.34, and what a litmus says of `..v2.6.38` is about anon_vma chains.
+ASIDE: frozenset[str] = frozenset({"v2.6.33", *REVERTS, "seed-v2"})
 
 __all__ = [
     "ASIDE",
     "KERNELS",
     "LAST",
     "RELEASES",
+    "V2_6_33",
     "V2_6_34",
     "V2_6_35",
     "V2_6_36",

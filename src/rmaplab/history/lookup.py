@@ -51,7 +51,7 @@ def _position(name: str) -> int:
     """Where a kernel stands in the mainline; LookupError if it does not."""
     kernel = find(name)
     if name in ASIDE:
-        raise LookupError(f"`{name}` is not in the mainline: it cannot end a range")
+        raise LookupError(f"`{name}` is not in the mainline from v2.6.34 on: it ends no range")
     return len(chain(kernel))
 
 

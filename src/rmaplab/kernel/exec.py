@@ -23,7 +23,6 @@ from rmaplab.kernel.mmap import VM_ACCOUNT
 from rmaplab.kernel.munmap import PAGE_ALIGN
 from rmaplab.machine import (
     BUG_ON,
-    INIT_LIST_HEAD,
     down_write,
     free_pgd_range,
     kmem_cache_alloc,
@@ -68,7 +67,7 @@ class Exec(KernelBase):
         vma.vm_end = STACK_TOP_MAX
         vma.vm_start = STACK_TOP_MAX - PAGE_SIZE
         vma.vm_flags = VM_STACK_FLAGS | self.stack_setup_flags()
-        INIT_LIST_HEAD(vma.anon_vma_chain)
+        self.anon_vma_chain_init(vma)
         err: int = self.insert_vm_struct(mm, vma)
         self.mmap_write_unlock(mm)
         if err:

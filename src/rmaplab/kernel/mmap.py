@@ -25,7 +25,6 @@ from rmaplab.kernel.mmap_merge import MmapMerge
 from rmaplab.kernel.munmap import PAGE_ALIGN, Munmap
 from rmaplab.machine import (
     BUG_ON,
-    INIT_LIST_HEAD,
     RbLink,
     down_write,
     kmem_cache_alloc,
@@ -260,7 +259,7 @@ class Mmap(MmapMerge, MmapGrow, MmapLocks, Munmap):
         vma.vm_end = addr + length
         vma.vm_flags = vm_flags
         vma.vm_pgoff = pgoff
-        INIT_LIST_HEAD(vma.anon_vma_chain)
+        self.anon_vma_chain_init(vma)
         vma.vm_file = file
         self.vma_link(mm, vma, prev, rb_link)
         self.ksm_add_vma(vma)

@@ -5,6 +5,7 @@ Left out: signals, so that it never fails, and the locks of files.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rmaplab.kernel.base import KernelBase
@@ -61,6 +62,13 @@ class MmapLocks(KernelBase):
             anon_vma.all_locked = False
             self.anon_vma_unlock(anon_vma)
 
+    # Cut out of the two functions below for v2.6.33, which has no chains.
+
+    def anon_vmas_of(self, vma: Any) -> Iterator[Any]:
+        """The anon_vmas that a VMA is chained to."""
+        for avc in list_for_each_entry(vma.anon_vma_chain):
+            yield avc.anon_vma
+
     def mm_take_all_locks(self, mm: Any) -> int:
         """Lock every anon_vma of every VMA, in any order: nobody else takes more than one."""
         BUG_ON(down_read_trylock(mm.mmap_sem), "mm_take_all_locks: mmap_sem is not held")
@@ -68,8 +76,8 @@ class MmapLocks(KernelBase):
         vma = mm.mmap
         while vma is not None:
             if vma.anon_vma is not None:
-                for avc in list_for_each_entry(vma.anon_vma_chain):
-                    self.vm_lock_anon_vma(mm, avc.anon_vma)
+                for anon_vma in self.anon_vmas_of(vma):
+                    self.vm_lock_anon_vma(mm, anon_vma)
             vma = vma.vm_next
         return 0
 
@@ -79,7 +87,7 @@ class MmapLocks(KernelBase):
         vma = mm.mmap
         while vma is not None:
             if vma.anon_vma is not None:
-                for avc in list_for_each_entry(vma.anon_vma_chain):
-                    self.vm_unlock_anon_vma(avc.anon_vma)
+                for anon_vma in self.anon_vmas_of(vma):
+                    self.vm_unlock_anon_vma(anon_vma)
             vma = vma.vm_next
         mutex_unlock(self.mmap_globals.mm_all_locks_mutex)

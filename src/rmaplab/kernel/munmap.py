@@ -16,7 +16,6 @@ from rmaplab.kernel.mm_types import (
 )
 from rmaplab.machine import (
     BUG_ON,
-    INIT_LIST_HEAD,
     down_write,
     kmem_cache_alloc,
     kmem_cache_free,
@@ -46,7 +45,7 @@ class Munmap(KernelBase):
             for name, field in self.VmAreaStruct.fields.items():
                 if field.kind is Kind.VALUE:
                     setattr(new, name, getattr(orig, name))
-            INIT_LIST_HEAD(new.anon_vma_chain)
+            self.anon_vma_chain_init(new)
         return new
 
     def _split_vma(self, mm: Any, vma: Any, addr: int, new_below: bool) -> int:

@@ -52,11 +52,11 @@ def _freed_property(name: str) -> property:
     return property(touched, touched)
 
 
-def _initialiser(fields: dict[str, Field]) -> Callable[[Any], None]:
+def _initialiser(fields: dict[str, Field], embedded: dict[Kind, Any]) -> Callable[[Any], None]:
     """What gives an object its first values; the kinds of fields are looked up here, once."""
     values = [(name, field.initial) for name, field in fields.items() if field.kind is Kind.VALUE]
     parts = [
-        (name, EMBEDDED[field.kind], field)
+        (name, embedded[field.kind], field)
         for name, field in fields.items()
         if field.kind is not Kind.VALUE
     ]
@@ -92,7 +92,12 @@ class DirectCache(KmemCache):
     """
 
     def __init__(
-        self, name: str, struct: type[Struct], flags: int, ctor: Callable[[Any], None] | None
+        self,
+        name: str,
+        struct: type[Struct],
+        flags: int,
+        ctor: Callable[[Any], None] | None,
+        embedded: dict[Kind, Any],
     ) -> None:
         self.name = name
         self.struct = struct
@@ -100,7 +105,7 @@ class DirectCache(KmemCache):
         self.ctor = ctor
         self._living, self._freed = _concrete(struct, name)
         self._fields = struct.fields
-        self._initialise = _initialiser(struct.fields)
+        self._initialise = _initialiser(struct.fields, embedded)
         self._free: list[Any] = []
         self._slabs: list[Any] = []
         self._live: dict[int, Any] = {}
@@ -196,9 +201,14 @@ class DirectMachine(Machine):
 
     def __init__(self, allow: frozenset[str] = frozenset()) -> None:
         self.allow = allow
+        self.embedded = self.embedded_parts()
         self.caches: list[KmemCache] = []
         self._statics: list[Any] = []
         RUNNING.context = Context(self, 0, "boot")
+
+    def embedded_parts(self) -> dict[Kind, Any]:
+        """The class of each kind of embedded field."""
+        return EMBEDDED
 
     def kmem_cache_create(
         self,
@@ -208,7 +218,7 @@ class DirectMachine(Machine):
         ctor: Callable[[Any], None] | None = None,
     ) -> KmemCache:
         """A new cache."""
-        cache = DirectCache(name, struct, flags, ctor)
+        cache = DirectCache(name, struct, flags, ctor, self.embedded)
         self.caches.append(cache)
         return cache
 
@@ -218,7 +228,7 @@ class DirectMachine(Machine):
         item = living()
         item.serial = 0
         item.slab_index = 0
-        _initialiser(struct.fields)(item)
+        _initialiser(struct.fields, self.embedded)(item)
         self._statics.append(item)
         return cast(S, item)
 

@@ -183,5 +183,5 @@ def _proc_ksm(system: System, mm: Any) -> dict[str, int]:
 
 def _slab(system: System) -> dict[str, int]:
     """The objects of the reverse map that are allocated; their numbers are those of slabinfo."""
-    caches = (system.kernel.anon_vma_cachep, system.kernel.anon_vma_chain_cachep)
-    return {cache.name: len(cache.live()) for cache in caches}
+    live = {cache.name: len(cache.live()) for cache in system.machine.caches}
+    return {name: live.get(name, 0) for name in ("anon_vma", "anon_vma_chain")}

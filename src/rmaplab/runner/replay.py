@@ -22,6 +22,7 @@ from rmaplab.kernel.mm_types import PAGE_MASK, PAGE_SIZE, VM_EXEC, VM_READ, VM_W
 from rmaplab.kernel.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmaplab.kernel.munmap import PAGE_ALIGN
 from rmaplab.machine import KernelStateError, rb_items
+from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner.faults import Fault, Faults
 from rmaplab.runner.pace import PacedChecks
 from rmaplab.runner.run import Wrong, kernel_name
@@ -40,6 +41,7 @@ from rmaplab.runner.strace import (
     Munmap,
     read_strace,
 )
+from rmaplab.runner.system import System
 from rmaplab.runner.touch import FIRST_PAGES, NONE, Touch
 
 ADVICE = {
@@ -49,6 +51,8 @@ ADVICE = {
         "UNMERGEABLE",
     )
 }  # fmt: skip
+#: The slab caches whose peak is told.
+COUNTED = ("anon_vma", "anon_vma_chain", "vm_area_struct")
 #: Kinds of memory that have no pages of the anonymous reverse map, or none of 4 kB.
 BARE_FLAGS = {"MAP_HUGETLB": "huge pages"}
 
@@ -93,8 +97,12 @@ def replay(
     touch: Touch = FIRST_PAGES,
     faults: Faults | None = None,
     name: str = "",
+    machine: DirectMachine | None = None,
+    after: Callable[[System, str], None] | None = None,
 ) -> ReplayResult:
     """Replay a log of strace up to the first wrong state; `faults` stand instead of `touch`.
+
+    `after` is told of each event that was done.
 
     The truths are checked at forks, execves and exits: at every one as long as that does not take
     longer than the calls, and more rarely in a log with many processes. At the end, they are
@@ -104,10 +112,13 @@ def replay(
     path = os.fspath(log)
     result = ReplayResult(path, name or kernel_name(kernel))
     strace = read_strace(path, timed=faults is not None)
-    replayer = _Replayer(kernel, result, touch if faults is None else NONE, faults or Faults())
+    chosen = touch if faults is None else NONE
+    replayer = _Replayer(kernel, result, chosen, faults or Faults(), machine or DirectMachine())
     try:
         for event in strace:
             replayer.event(event)
+            if after is not None:
+                after(replayer.system, replayer.text)
         replayer.end()
         result.alive = tuple(sorted(replayer.system.of))
     except KernelStateError as error:
@@ -132,19 +143,20 @@ class _Replayer:
     """Does one event after the other; `system` holds the state."""
 
     def __init__(
-        self, kernel: type[Kernel], result: ReplayResult, touch: Touch, faults: Faults
+        self,
+        kernel: type[Kernel],
+        result: ReplayResult,
+        touch: Touch,
+        faults: Faults,
+        machine: DirectMachine,
     ) -> None:
         self.result = result
         self.touch = touch
         self.faults = faults
-        self.system = ReplaySystem(kernel)
+        self.system = ReplaySystem(kernel, machine)
         self.kernel = self.system.kernel
-        self.counted = {
-            "anon_vma": self.kernel.anon_vma_cachep,
-            "anon_vma_chain": self.kernel.anon_vma_chain_cachep,
-            "vm_area_struct": self.kernel.vm_area_cachep,
-        }
-        self.result.peak = dict.fromkeys(self.counted, 0)
+        self.counted = [cache for cache in self.system.machine.caches if cache.name in COUNTED]
+        self.result.peak = dict.fromkeys(COUNTED, 0)
         self.checks = PacedChecks(self.system)
         self.word = 0
         self.number = 0  # of the event under way
@@ -175,8 +187,8 @@ class _Replayer:
         else:
             self.result.replayed[_name(event)] += 1
         peak = self.result.peak
-        for name, cache in self.counted.items():
-            peak[name] = max(peak[name], cache.count())
+        for cache in self.counted:
+            peak[cache.name] = max(peak[cache.name], cache.count())
         if isinstance(event, Fork | Exec | Exit):
             self.checks.turn(self.number)
 

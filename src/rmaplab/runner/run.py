@@ -104,7 +104,7 @@ def is_lost_merged_page(system: System, error: KernelStateError) -> bool:
 
 def _observed_step(system: System, step: Step, slots: tuple[int, ...], result: RunResult) -> None:
     before: Frames = frames_of(system, slots)
-    ret = -ESRCH if _is_gone(system, step) else run_step(system, step)
+    ret = -ESRCH if is_gone(system, step) else run_step(system, step)
     result.observations.append(observe(system, slots, before, ret))
 
 
@@ -135,7 +135,7 @@ class _Pins:
                 raise
 
 
-def _is_gone(system: System, step: Step) -> bool:
+def is_gone(system: System, step: Step) -> bool:
     """Whether the process that is to do the step does not live: its fork failed, say."""
     if step.process is None or step.op in (*DAEMONS, "unpin"):
         return False

@@ -56,8 +56,8 @@ def may_be_written(vma: Any) -> bool:
 class ReplaySystem(System):
     """A system whose processes are address spaces, so that the truths look at each one once."""
 
-    def __init__(self, kernel: type[Kernel]) -> None:
-        super().__init__(kernel, DirectMachine(), ())
+    def __init__(self, kernel: type[Kernel], machine: DirectMachine) -> None:
+        super().__init__(kernel, machine, ())
         self.spaces: dict[str, Space] = {}
         self.of: dict[int, Space] = {}  # by pid
 

@@ -8,7 +8,7 @@ no more objects than the litmus allows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -112,8 +112,7 @@ def walk(system: System, page: Any) -> Iterator[tuple[Any, int]]:
     if tags & PAGE_MAPPING_KSM:
         yield from _walk_ksm(system, page, target)
         return
-    for avc in entries_of_anon_vma(target):
-        vma = avc.vma
+    for vma in vmas_of_anon_vma(target):
         address = vma.vm_start + ((page.index - vma.vm_pgoff) << PAGE_SHIFT)
         if vma.vm_start <= address < vma.vm_end and _maps(system, vma.vm_mm, address, page):
             yield vma.vm_mm, address
@@ -124,8 +123,7 @@ def _walk_ksm(system: System, page: Any, stable_node: Any) -> Iterator[tuple[Any
     seen: set[tuple[Any, int]] = set()
     for item in list_for_each_entry(stable_node.hlist):
         address = item.address & ~0xFFF
-        for avc in entries_of_anon_vma(item.anon_vma):
-            vma = avc.vma
+        for vma in vmas_of_anon_vma(item.anon_vma):
             place = (vma.vm_mm, address)
             inside = vma.vm_start <= address < vma.vm_end
             if inside and place not in seen and _maps(system, *place, page):
@@ -133,10 +131,13 @@ def _walk_ksm(system: System, page: Any, stable_node: Any) -> Iterator[tuple[Any
                 yield place
 
 
-def entries_of_anon_vma(anon_vma: Any) -> Iterable[Any]:
-    """The chain entries of an anon_vma, on its list or (since bf181b9f9d8d, v3.7) in its tree."""
+def vmas_of_anon_vma(anon_vma: Any) -> Iterator[Any]:
+    """The VMAs of an anon_vma: by the chain entries on its list or (since bf181b9f9d8d, v3.7) in
+    its tree; before chains, in v2.6.33, they are on the list themselves."""
     listed = "head" in anon_vma.fields
-    return list_for_each_entry(anon_vma.head) if listed else rb_items(anon_vma.rb_root)
+    entries = list_for_each_entry(anon_vma.head) if listed else rb_items(anon_vma.rb_root)
+    for entry in entries:
+        yield entry.vma if "vma" in entry.fields else entry
 
 
 def _maps(system: System, mm: Any, address: int, page: Any) -> bool:
@@ -207,11 +208,21 @@ def _reachable(system: System, mapped: dict[int, list[tuple[Any, int]]]) -> None
 def _linked(system: System) -> None:
     """No list leads to a VMA that is free: the next walk would go there."""
     live = {id(vma) for vma in system.kernel.vm_area_cachep.live()}
-    for avc in system.kernel.anon_vma_chain_cachep.live():
-        if avc.vma is not None and id(avc.vma) not in live:
+    for holder, vma in _links(system):
+        if vma is not None and id(vma) not in live:
             name = system.machine.name_of
-            message = f"{name(avc)} is allocated and its {name(avc.vma)} is free"
-            raise KernelStateError("use-after-free", message, avc)
+            message = f"{name(holder)} is allocated and its {name(vma)} is free"
+            raise KernelStateError("use-after-free", message, holder)
+
+
+def _links(system: System) -> Iterator[tuple[Any, Any]]:
+    """Every pointer from the reverse map to a VMA, and who has it."""
+    chains = getattr(system.kernel, "anon_vma_chain_cachep", None)
+    if chains is not None:
+        yield from ((avc, avc.vma) for avc in chains.live())
+    else:
+        for anon_vma in system.kernel.anon_vma_cachep.live():
+            yield from ((anon_vma, vma) for vma in vmas_of_anon_vma(anon_vma))
 
 
 # The swap device

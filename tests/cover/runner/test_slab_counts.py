@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from rmaplab.history import KERNELS
+from rmaplab.history import KERNELS, V2_6_33
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.litmus.reader import read_text
 from rmaplab.runner.choice import newest_release
 from rmaplab.runner.run import run, verify
 
 ROOT = "litmus x\nprocesses P0\nsetup\n P0: mmap 0 8\n P0: write 0 8 = 1\n"
-RELEASES = [kernel for name, kernel in KERNELS.items() if name.startswith("v")]
+CHAINED = [k for name, k in KERNELS.items() if name.startswith("v") and k is not V2_6_33]
 NEWEST = KERNELS[newest_release()]
 
 
@@ -25,30 +25,46 @@ def counts(steps: str, kernel: type[Kernel] = NEWEST) -> list[tuple[int, int]]:
     return [(slab["anon_vma"], slab["anon_vma_chain"]) for slab in slabs]
 
 
-@pytest.mark.parametrize("kernel", RELEASES)
+@pytest.mark.parametrize("kernel", CHAINED)
 def test_a_root_has_one_of_each(kernel: type[Kernel]) -> None:
     assert counts("", kernel) == [(1, 1)]
 
 
-@pytest.mark.parametrize("kernel", RELEASES)
+@pytest.mark.parametrize("kernel", CHAINED)
 def test_a_chain_of_forks_has_a_triangle_of_chains(kernel: type[Kernel]) -> None:
     forks = "".join(f" P{number}: fork P{number + 1}\n" for number in range(5))
 
     assert counts(forks, kernel)[1:] == [(2, 3), (3, 6), (4, 10), (5, 15), (6, 21)]
 
 
-@pytest.mark.parametrize("kernel", RELEASES)
+@pytest.mark.parametrize("kernel", CHAINED)
 def test_a_sibling_adds_an_anon_vma_and_two_chains(kernel: type[Kernel]) -> None:
     forks = "".join(f" P0: fork P{number + 1}\n" for number in range(4))
 
     assert counts(forks, kernel)[1:] == [(2, 3), (3, 5), (4, 7), (5, 9)]
 
 
-@pytest.mark.parametrize("kernel", RELEASES)
+@pytest.mark.parametrize("kernel", CHAINED)
 def test_a_piece_of_a_split_vma_adds_a_chain_only(kernel: type[Kernel]) -> None:
     splits = "".join(f" P0: mprotect {at} r\n" for at in (1, 3, 5))
 
     assert counts(splits, kernel)[1:] == [(1, 3), (1, 5), (1, 7)]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "".join(
+            f" P{number}: fork P{number + 1}\n P{number + 1}: write 0 8 = 2\n"
+            for number in range(5)
+        ),
+        "".join(f" P0: fork P{number + 1}\n" for number in range(4)),
+        "".join(f" P0: mprotect {at} r\n" for at in (1, 3, 5)),
+    ],
+    ids=["a chain of forks", "siblings", "pieces"],
+)
+def test_before_chains_a_family_has_one_anon_vma(steps: str) -> None:
+    assert set(counts(steps, V2_6_33)) == {(1, 0)}
 
 
 @pytest.mark.skipif(newest_release().startswith("v2"), reason="anon_vmas are reused since 3.19")

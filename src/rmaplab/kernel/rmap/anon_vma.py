@@ -82,6 +82,12 @@ class AnonVmas(KernelBase):
         """Give a chain entry back."""
         kmem_cache_free(self.anon_vma_chain_cachep, anon_vma_chain)
 
+    # Cut out of who makes a VMA for v2.6.33, which has no chains.
+
+    def anon_vma_chain_init(self, vma: Any) -> None:
+        """Give a new VMA an empty chain."""
+        INIT_LIST_HEAD(vma.anon_vma_chain)
+
     # cba48b98f234 "mm: change direct call of spin_lock(anon_vma->lock) to inline function",
     # v2.6.36: before it each caller takes the spinlock itself. Written so from the start, the steps
     # are the same. What v2.6.34 calls anon_vma_lock(vma) is vma_lock_anon_vma here, its name since
