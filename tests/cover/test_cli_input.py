@@ -117,7 +117,6 @@ class TestBadInput:
             (b"litmus x\0", "is no text"),
             (b"litmus x\n" + b"#" * (1 << 20), "longer than 1 MiB"),
             (b"litmus x\nCPU0\n    A: mmap 0\n    A: mnumap 0\n", "x.litmus:4:8:"),
-            (b"litmus x\nCPU0\n    A: mem_write 0 = 1\n", "not modelled"),
             (b"litmus x\nCPU0\n    A: pin 0\n", "in the set-up"),
             (b"litmus x\nconfig CONFIG_SMP=n\n", "CONFIG_SMP is not modelled"),
             (b"litmus x\nallow deadlock\n", "no run goes on after deadlock"),
