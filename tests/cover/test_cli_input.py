@@ -76,8 +76,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("kernel", "said"),
         [
-            ("v2.6.33", "did you mean one of v2.6.3"),
-            ("nonsense", "there are before-4946d54cb55e, before-d0e9fe1758f2"),
+            ("v2.6.63", "did you mean one of v2.6.3"),
+            ("nonsense", "there are v2.6.34, v2.6.35, root-lock, seed-v2, v2.6.36"),
             ("absent.py:Mine", "there is no file absent.py"),
             ("absent.py", "name the class too: absent.py:MyPatch"),
             (":Mine", "there is no file"),

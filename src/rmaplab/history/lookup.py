@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
-from rmaplab.history import ASIDE, KERNELS
+from rmaplab.history import ASIDE, KERNELS, RELEASES
 from rmaplab.kernel.kernel import Kernel
 from rmaplab.userfile import run_file
 
@@ -15,8 +15,9 @@ def find(name: str) -> type[Kernel]:
     """The kernel of that name; LookupError, with the names that come near, if there is none."""
     if name not in KERNELS:
         close = get_close_matches(name, KERNELS, n=4, cutoff=0.5)
-        names = ", ".join(close or KERNELS)
-        hint = f"did you mean one of {names}?" if close else f"there are {names}"
+        names = ", ".join(close or RELEASES)
+        all_names = f"there are {names}, and commits: `rmaplab kernels` has all"
+        hint = f"did you mean one of {names}?" if close else all_names
         raise LookupError(f"there is no kernel `{name}`: {hint}")
     return KERNELS[name]
 
