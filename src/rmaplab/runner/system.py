@@ -426,7 +426,9 @@ class System(Activities):
         cs: tuple[int, ...] = (),
         low: bool = False,
     ) -> int:
-        """Fill pages with words. (`low` asks a real kernel for low frames: here all are low.)"""
+        """Fill pages with words; `low` asks for the lowest free frames, as after a `ballast`."""
+        if low:
+            self.ballast()
         return self._access("write", p, at, n, c=c, cs=cs)
 
     def poke(self, p: str, at: int, n: int = 1, off: int = 0, v: int = 0) -> int:
