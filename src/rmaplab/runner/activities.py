@@ -133,7 +133,12 @@ class Activities:
         return number + 1
 
     def ballast(self) -> int:
-        """Fragment memory: only a real kernel needs it."""
+        """Let the lowest free frames be taken next, where a compaction takes pages from."""
+        if isinstance(self.kernel, Compaction):
+            free: list[Any] = []
+            for pfn in range(0, self.kernel.spanned_pages(), self.kernel.pageblock_nr_pages):
+                self.kernel.isolate_freepages_block(pfn, free)
+            self.kernel.release_freepages(free)  # the highest first: the lowest is freed last
         return 0
 
     def pin(self, p: str, at: int, n: int = 1) -> int:

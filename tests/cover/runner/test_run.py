@@ -204,6 +204,30 @@ def test_the_frame_freed_last_is_the_next_one() -> None:
     assert last["changed"] == {}
 
 
+def test_what_is_written_after_a_ballast_is_moved_by_every_compaction() -> None:
+    text = """litmus x
+    setup
+        A: mmap 0 2
+        ballast
+        A: write 0 2 = 1 low
+        compact
+        A: mmap 4 2
+        ballast
+        A: write 4 2 = 2 low
+        compact
+        A: munmap 4 2
+        A: mmap 4 2
+        A: write 4 2 = 2 low
+        compact
+    """
+
+    shown = run(read_text(text), KERNELS["v6.18"]).observations
+
+    assert [shown[step]["changed"] for step in (3, 7, 11)] == [
+        {"A": [[0, 2]]}, {"A": [[4, 2]]}, {"A": [[4, 2]]},
+    ]  # fmt: skip
+
+
 def test_a_tree_unlike_the_list_is_a_wrong_state() -> None:
     class LosesVma(V2_6_38):
         def _vma_link_list(self, mm: Any, vma: Any, prev: Any) -> None:
