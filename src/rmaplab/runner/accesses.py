@@ -19,6 +19,10 @@ class Accesses:
     tasks: dict[str, Any]
     shadows: Shadows
 
+    def ballast(self) -> int:
+        """Let the lowest free frames be the next that are taken."""
+        raise NotImplementedError
+
     def accesses(self, op: str, at: int, n: int = 1, **operands: Any) -> list[Access]:
         """The accesses to pages that an operation is made of, in order."""
         if op == "write" and operands.get("cs"):
@@ -61,7 +65,9 @@ class Accesses:
         cs: tuple[int, ...] = (),
         low: bool = False,
     ) -> int:
-        """Fill pages with words. (`low` asks a real kernel for low frames: here all are low.)"""
+        """Fill pages with words; `low` asks for the lowest free frames, as after a `ballast`."""
+        if low:
+            self.ballast()
         return self._access("write", p, at, n, c=c, cs=cs)
 
     def poke(self, p: str, at: int, n: int = 1, off: int = 0, v: int = 0) -> int:
