@@ -185,7 +185,7 @@ setup
         "half of a merge of three VMAs is done when memory runs out",
         kernels=(
             *(name for name in sorted(ASIDE) if name not in ("v2.6.33", "before-287d97ac0321")),
-            "v2.6.34..v6.0",
+            "v2.6.34..v6.2",
         ),
         kind="use-after-free",
         where=("split_to_range",),
