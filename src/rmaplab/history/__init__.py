@@ -48,6 +48,7 @@ from rmaplab.history.v6_4_ksm import Commit24139c07f413
 from rmaplab.history.v6_5_vmas import Commitd8ab9f7b644a
 from rmaplab.history.v6_6_vmas import Commit824135c46b00
 from rmaplab.history.v6_7_ksm import Commit3c6f33b7273a
+from rmaplab.history.v6_7_vmas import MprotectUnaccounts
 from rmaplab.history.v6_9_ksm import Commit3a9e567ca45f
 from rmaplab.history.v6_11_ksm import Commita0b856b617c5
 from rmaplab.history.v6_16_vmas import Commit879bca0a2c4f
@@ -105,6 +106,7 @@ RELEASES: dict[str, type[Kernel]] = {
     "v6.4": Commit24139c07f413,
     "v6.5": Commitd8ab9f7b644a,
     "v6.6": Commit824135c46b00,
+    "mprotect-unaccounts": MprotectUnaccounts,
     "v6.7": Commit3c6f33b7273a,
     "v6.9": Commit3a9e567ca45f,
     "v6.11": Commita0b856b617c5,

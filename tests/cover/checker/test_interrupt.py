@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +19,14 @@ from rmaplab.runner.scenario import build
 def scenario(name: str = "exit-of-three-generations") -> Scenario:
     (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
     return build(litmus, KERNELS["seed-v2"])
+
+
+@pytest.fixture(autouse=True)
+def listening() -> Iterator[None]:
+    """As on a terminal: a shell's background jobs ignore Ctrl-C."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
 
 
 class Pressed:

@@ -188,10 +188,10 @@ def walks(count: int) -> str:
 @pytest.mark.parametrize(
     ("text", "kernel", "without", "states"),
     [
-        (exits(2), "76545066c852", 326, 171),
-        (exits(3), "76545066c852", 1603, 383),
+        (exits(2), "76545066c852", 323, 173),
+        (exits(3), "76545066c852", 1601, 386),
         (walks(2), "76545066c852", 443, 233),
-        (walks(3), "76545066c852", 3664, 766),
+        (walks(3), "76545066c852", 3676, 767),
     ],
 )
 def test_equal_children_and_equal_walkers_of_a_kernel(

@@ -89,7 +89,7 @@ def test_vmas_were_otherwise_before(what: str) -> None:
     assert (seen["ret"], seen["vmas"]["A"]) == (ret, vmas)
 
 
-@pytest.mark.parametrize(("kernel", "locked"), [("v2.6.38", "own"), ("v6.18", "none")])
+@pytest.mark.parametrize(("kernel", "locked"), [("1ce82b69e96c", "own"), ("v6.18", "none")])
 def test_mlock_over_a_hole_no_longer_has_the_pages_before_it(kernel: str, locked: str) -> None:
     seen = last("A: mmap 0\nA: mmap 2\nA: mlock 0 3", kernel)
 

@@ -69,7 +69,7 @@ class TestMatrixKernels:
     def test_the_shipped_collection_names_both_ends_of_the_history(self) -> None:
         names = [each.name for each in matrix_kernels(shipped())]
 
-        assert (names[0], names[-1]) == ("before-4946d54cb55e", "d23cb648e365")
+        assert (names[0], names[-1]) == ("v2.6.33", "v6.18")
         assert "seed-v2" in names
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from rmaplab.history.v2_6_38 import V2_6_38
 from rmaplab.machine import KernelStateError
+from rmaplab.machine.direct import DirectMachine
 from rmaplab.runner import pace
 from rmaplab.runner.pace import PacedChecks
 from rmaplab.runner.spaces import ReplaySystem
@@ -13,7 +14,7 @@ from rmaplab.runner.spaces import ReplaySystem
 
 @pytest.fixture
 def system() -> ReplaySystem:
-    system = ReplaySystem(V2_6_38)
+    system = ReplaySystem(V2_6_38, DirectMachine())
     system.space_of(1)
     return system
 
