@@ -322,7 +322,9 @@ def test_whichever_allocation_fails_all_truths_hold_and_nothing_is_left(
         assert run.failure() is None, text
         if not run.starved:
             break
-    assert (number == 1) == (name == "grow")  # what grows in place needs no memory
+    # What grows in place needs no memory, until the tree of VMAs does.
+    needs_none = name == "grow" and not in_range("0503ea8f5ba7..", kernel)
+    assert (number == 1) == needs_none
     assert number < 39
 
 
