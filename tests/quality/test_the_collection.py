@@ -17,9 +17,14 @@ LIMITS = Limits(states=2_000_000, seconds=120)
 
 @pytest.mark.parametrize("litmus", COLLECTION, ids=lambda litmus: litmus.name)
 def test_every_verdict_is_the_expected_one(litmus: Litmus) -> None:
-    checks = plan([litmus], KERNELS)
-    assert all(todo.expected for todo in checks), "it expects something of every kernel"
+    """Where it changes, and at both ends; `make check` and tests/slow have the whole table."""
+    assert all(todo.expected for todo in plan([litmus], KERNELS)), "it expects something of each"
+    ends = {"v2.6.34", "v2.6.38", "v6.18", *(each.name for each in matrix_kernels([litmus]))}
+    hold_verdicts(litmus, [each for each in KERNELS if each.name in ends])
 
+
+def hold_verdicts(litmus: Litmus, kernels: list[NamedKernel]) -> None:
+    checks = plan([litmus], kernels)
     for number, result in run_checks(checks, Options(LIMITS, first=True), jobs=1):
         todo = checks[number]
         assert result.verdict == todo.expected, result.title

@@ -320,7 +320,7 @@ def test_the_truths_hold_and_nothing_is_left(case: str, kernel: str, lasting: bo
 
 def test_every_allocation_fails_on_every_path_to_it() -> None:
     found: set[tuple[str, int, str]] = set()
-    for kernel in ("v2.6.34", *OVERRIDDEN, "v4.5", "v5.4", "v6.0", "v6.18"):
+    for kernel in ("v2.6.33", "v2.6.34", *OVERRIDDEN, "v4.5", "v5.4", "v6.0", "v6.18"):
         for case in CASES:
             for one in starved(kernel, *CASES[case], lasting=case not in SCANS):
                 found |= one.calls
@@ -329,7 +329,11 @@ def test_every_allocation_fails_on_every_path_to_it() -> None:
             for one in starved(kernel, case, lasting=True):
                 found |= one.calls
 
+    missed = [site for site in sites() if (site.file, site.line, site.called) not in found]
     # KSM's later commits have tests of their own, commit by commit.
-    later = [site for site in sites() if not site.file.endswith("_ksm.py")]
-    missed = [site for site in later if (site.file, site.line, site.called) not in found]
+    missed = [
+        site
+        for site in missed
+        if not site.file.endswith("_ksm.py") and site.called != "ksm_add_vma"
+    ]
     assert {(site.file, site.function, site.called) for site in missed} == set(NEVER), missed
