@@ -28,7 +28,6 @@ BLOCK = re.compile(r"(<!-- ([$=]) (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SECONDS = re.compile(r"\b\d+\.\d\d s\b")
 #: What takes longer than a test may.
 SLOW = frozenset({
-    "rmaplab check --first",
     "bugs",
     "rmaplab compare aim7 --children 1000 --pages 1000 --kernel v2.6.33 --kernel v2.6.34",
 })  # fmt: skip
