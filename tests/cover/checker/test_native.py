@@ -13,7 +13,7 @@ from random_protocols import protocols
 
 from rmaplab.checker import exploration
 from rmaplab.checker import walker as walker_module
-from rmaplab.checker.native.ready import COMPILER, Compiler
+from rmaplab.checker.native.ready import COMPILER, Compiler, stamp
 from rmaplab.checker.options import NONE, Limits, Native
 from rmaplab.machine import BUG_ON
 
@@ -115,6 +115,7 @@ def test_without_compiled_code_plain_python_goes_on_and_a_limit_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    stamp.cache_clear()  # it was asked for before, in this process
     compiler = Compiler()
     for module in (walker_module, exploration):
         monkeypatch.setattr(module, "COMPILER", compiler)
