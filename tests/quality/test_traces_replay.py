@@ -18,8 +18,6 @@ OPTIONS = Options(Limits(states=300_000, seconds=120))
 @pytest.mark.parametrize("kernel", ["v2.6.34", "seed-v2", "76545066c852", "v2.6.36"])
 @pytest.mark.parametrize("litmus", shipped(), ids=lambda litmus: litmus.name)
 def test_each_violation_is_met_again(litmus, kernel, tmp_path: Path) -> None:
-    if (litmus.name, kernel) == ("fault-uses-a-chain-half-copied", "seed-v2"):
-        pytest.xfail("its replay takes another step at the 45th: open")
     named = find_kernel(kernel)
     (todo,) = plan([litmus], [named])
     path = str(tmp_path / "trace.json")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rmaplab.checker.explain import pending_step, trace_step
+from rmaplab.checker.names import Names
 from rmaplab.checker.program import Scenario
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import Step, values_of
@@ -44,18 +46,24 @@ def follow(scenario: Scenario, recorded: Sequence[TraceStep], pending: int = 0) 
     """Take the recorded steps again; the last `pending` of them were only about to happen.
 
     Steps are known by CPU, action, object and field, so that a trace can be followed on another
-    kernel. What a CPU does in between on bookkeeping that traces do not show, it does again.
+    kernel, and objects by where they turn up. What a CPU does in between on bookkeeping that traces
+    do not show, it does again.
     """
     scenario.machine.freeze()
     tables = Tables(scenario)
-    return tables.with_room(lambda: _Follower(tables, recorded, pending).run())
+    caches: Any = scenario.machine.caches
+    settled = [f"{cache.name}#{slot.serial}" for cache in caches for slot in cache.slots()]
+    return tables.with_room(lambda: _Follower(tables, recorded, pending, Names(settled)).run())
 
 
 class _Follower:
     """One attempt."""
 
-    def __init__(self, tables: Tables, recorded: Sequence[TraceStep], pending: int) -> None:
+    def __init__(
+        self, tables: Tables, recorded: Sequence[TraceStep], pending: int, names: Names
+    ) -> None:
         self.tables = tables
+        self.names = names
         self.recorded = recorded
         self.taken = len(recorded) - pending
         self.state = tables.start()
@@ -92,7 +100,7 @@ class _Follower:
         if self.fault is not None:
             return self._differs(number, wanted)
         here = pending_step(self.tables, node)
-        if _name(here) != _name(wanted):
+        if _kind(here) != _kind(wanted) or not self.names.are_one(wanted.object, here.object):
             return Difference(number, wanted, here, "another step")
         if number > self.taken:
             self.steps.append(here)
@@ -100,7 +108,8 @@ class _Follower:
         here_after = self._take(node)
         if here_after is None:
             return Difference(number, wanted, here, "it has to wait")
-        if self.other_value is None and here_after.after != wanted.after and self.fault is None:
+        as_wanted = here_after.after == self.names.as_here(wanted.after)
+        if self.other_value is None and not as_wanted and self.fault is None:
             self.other_value = Difference(number, wanted, here_after, "another value")
         return None
 
@@ -146,5 +155,5 @@ class _Follower:
         return shown
 
 
-def _name(step: TraceStep) -> tuple[int, str, str, str]:
-    return step.cpu, step.action, step.object, step.field
+def _kind(step: TraceStep) -> tuple[int, str, str]:
+    return step.cpu, step.action, step.field
