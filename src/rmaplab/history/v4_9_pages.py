@@ -7,8 +7,8 @@ from typing import Any
 from rmaplab.history.v4_6_ksm import Commit7496fea9a6bf
 from rmaplab.kernel.memory import VM_FAULT_ERROR, VM_FAULT_OOM, VM_FAULT_WRITE
 from rmaplab.kernel.mm_types import EFAULT, ENOMEM, VM_WRITE
-from rmaplab.kernel.pgtable import Pte, pte_present
-from rmaplab.machine import cond_resched, pte_get, pte_offset_map, spin_lock, spin_unlock
+from rmaplab.kernel.pgtable import Pte
+from rmaplab.machine import cond_resched
 
 
 class Commit19be0eaffa3a(Commit7496fea9a6bf):
@@ -23,7 +23,7 @@ class Commit19be0eaffa3a(Commit7496fea9a6bf):
         cow = False
         while True:
             cond_resched()
-            present, page = self.follow_page_cow(vma, address, write, cow)
+            present, page = self.follow_page_touch(vma, address, write, cow)
             if present:
                 return 0, page
             ret = self.handle_mm_fault(vma.vm_mm, vma, address, write)
@@ -32,23 +32,6 @@ class Commit19be0eaffa3a(Commit7496fea9a6bf):
             if ret & VM_FAULT_WRITE and not vma.vm_flags & VM_WRITE:
                 cow = True
 
-    def follow_page_cow(self, vma: Any, address: int, write: bool, cow: bool) -> tuple[bool, Any]:
-        """New: follow_page_touch() that is told of FOLL_COW."""
-        mm = vma.vm_mm
-        ptep = pte_offset_map(mm.pgd, address)
-        if ptep is None:
-            return False, None
-        spin_lock(mm.page_table_lock)
-        pte = pte_get(ptep)
-        present = pte_present(pte) and (not write or self.can_follow_write_pte(pte, vma, cow))
-        page = self.vm_normal_page(vma, address, pte) if present else None
-        if page is not None:
-            self.get_page(page)
-            if write and not pte.dirty:
-                page.dirty = True
-        spin_unlock(mm.page_table_lock)
-        return present, page
-
     def can_follow_write_pte(self, pte: Pte, vma: Any, cow: bool) -> bool:
-        """New: whether an entry may be written through."""
+        """New as a function, and told of FOLL_COW."""
         return pte.write or (cow and pte.dirty)

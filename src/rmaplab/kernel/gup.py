@@ -18,7 +18,7 @@ from rmaplab.kernel.mm_types import (
     VM_READ,
     VM_WRITE,
 )
-from rmaplab.kernel.pgtable import pte_present
+from rmaplab.kernel.pgtable import Pte, pte_present
 from rmaplab.machine import cond_resched, pte_get, pte_offset_map, spin_lock, spin_unlock
 
 
@@ -35,10 +35,13 @@ class Gup(KernelBase):
         """The I/O is over."""
         self.put_page(page)
 
-    def follow_page_touch(self, vma: Any, address: int, write: bool) -> tuple[bool, Any]:
+    def follow_page_touch(
+        self, vma: Any, address: int, write: bool, cow: bool = False
+    ) -> tuple[bool, Any]:
         """follow_page() with FOLL_GET and FOLL_TOUCH: whether a page is there, and the page.
 
-        It is not there either if it is to be written to and may not. The zero page is None.
+        It is not there either if it is to be written to and may not; `cow` tells that a copy was
+        made for that before. The zero page is None.
         """
         mm = vma.vm_mm
         ptep = pte_offset_map(mm.pgd, address)
@@ -46,7 +49,7 @@ class Gup(KernelBase):
             return False, None
         spin_lock(mm.page_table_lock)
         pte = pte_get(ptep)
-        present = pte_present(pte) and (pte.write or not write)
+        present = pte_present(pte) and (not write or self.can_follow_write_pte(pte, vma, cow))
         page = self.vm_normal_page(vma, address, pte) if present else None
         if page is not None:
             self.get_page(page)
@@ -54,6 +57,10 @@ class Gup(KernelBase):
                 page.dirty = True
         spin_unlock(mm.page_table_lock)
         return present, page
+
+    def can_follow_write_pte(self, pte: Pte, vma: Any, cow: bool) -> bool:
+        """Whether an entry may be written through. (A test within follow_page until v4.9.)"""
+        return pte.write
 
     def _get_user_pages(
         self, mm: Any, start: int, nr_pages: int, write: bool, force: bool = False

@@ -47,7 +47,7 @@ class Planner:
     """Places for all objects of a film; the lives of one memory share a place."""
 
     def __init__(self, film: Film, views: Sequence[View]) -> None:
-        self.kinds = {thing.name: thing.kind for thing in film.things}
+        self.kinds = {thing.memory: thing.kind for thing in film.things}
         self.memories = {thing.name: thing.memory for thing in film.things}
         #: The most lines of text that the lives of a memory have, in the order they are met in.
         self.lines: dict[str, int] = {}
@@ -85,14 +85,12 @@ class Planner:
         return Layout(names, width, max(bottom, low) + GAP)
 
     def _memories(self, kind: str) -> list[str]:
-        kinds = {self.memories[name]: kind for name, kind in self.kinds.items()}
-        return [memory for memory in self.lines if kinds[memory] == kind]
+        return [memory for memory in self.lines if self.kinds[memory] == kind]
 
     def _put(self, memory: str, x: int, y: int) -> int:
         """The y below it."""
-        kind = next(kind for name, kind in self.kinds.items() if self.memories[name] == memory)
         height = self.lines[memory] * LINE + PAD
-        self.places[memory] = Place(x, y, WIDTHS[kind], height)
+        self.places[memory] = Place(x, y, WIDTHS[self.kinds[memory]], height)
         return y + height
 
     def _column(self, kind: str, x: int, y: int) -> int:

@@ -18,8 +18,8 @@ class Drawing:
         self.film = film
         self.views = list(Projector(film).views())
         self.layout: Layout = Planner(film, self.views).layout()
-        #: The most lines that a box has.
         self.names = list(dict.fromkeys(name for view in self.views for name in view.boxes))
+        self.kinds = {thing.name: thing.kind for thing in film.things}
         self.arrows = list(dict.fromkeys(arrow for view in self.views for arrow in view.arrows))
 
     def moment(self, number: int, prefix: str = "") -> str:
@@ -50,17 +50,13 @@ class Drawing:
     def _box(self, name: str, box: Box | None, is_lit: bool, identity: str) -> str:
         place = self.layout.places[name]
         shown = box or Box(name, ())
-        classes = ["box", self.kind(name), *["off"] * (box is None), *["freed"] * shown.freed,
+        classes = ["box", self.kinds[name], *["off"] * (box is None), *["freed"] * shown.freed,
                    *["lit"] * is_lit]  # fmt: skip
         rows = [shown.title, *shown.lines]
         rows += [""] * ((place.height - PAD) // LINE - len(rows))
         texts = [_text(place, n, row, n - 1 in shown.dangling) for n, row in enumerate(rows)]
         rect = f'<rect x="{place.x}" y="{place.y}" width="{place.width}" height="{place.height}"/>'
         return f'<g id="{identity}" class="{" ".join(classes)}">{rect}{"".join(texts)}</g>'
-
-    def kind(self, name: str) -> str:
-        """What kind of object it is."""
-        return next(thing.kind for thing in self.film.things if thing.name == name)
 
     def _arrow(self, arrow: Arrow, view: View, identity: str) -> str:
         classes = ["arrow", arrow.what]
