@@ -6,7 +6,9 @@ from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
 from rmaplab.checker.exploration import Walk, at_first, never
+from rmaplab.checker.findings import Cause
 from rmaplab.checker.native.search import NativeSearch
+from rmaplab.checker.nearest import Nearest
 from rmaplab.checker.options import EVERY, NONE, Limits, Native, Reduction
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.trace import replay
@@ -32,6 +34,23 @@ def hold_every_kind(protocol: Protocol, answer: Answer) -> None:
                 lengths[finding.fault.kind] = min(lengths.get(finding.fault.kind, length), length)
         assert lengths.keys() == answer.nearest.keys()
         assert reductions or lengths == answer.nearest
+
+
+def hold_nearest(protocol: Protocol, answer: Answer) -> None:
+    """The search for the nearest finds each kind and each race as near as it is."""
+    found = nearest(Bench(protocol).walker(), LIMITS).findings.values()
+    lengths: dict[str, int] = {}
+    for finding in found:
+        kind, length = finding.fault.kind, len(finding.path)
+        lengths[kind] = min(lengths.get(kind, length), length)
+    race = lengths.pop("data-race", None)
+    assert (lengths, race) == (answer.nearest, answer.race)
+
+
+def nearest(walker: Walker, limits: Limits) -> Walk:
+    """The nearest finding of each cause."""
+    search = Nearest(walker.tables, walker.futures, limits, None, never)
+    return search.run()
 
 
 def hold_full_walk(protocol: Protocol, answer: Answer) -> None:
@@ -90,6 +109,7 @@ def by_brute_force(protocol: Protocol) -> Answer:
     hold_full_walk(protocol, answer)
     hold_reduced_walks(protocol, answer)
     hold_every_kind(protocol, answer)
+    hold_nearest(protocol, answer)
     return answer
 
 
@@ -109,6 +129,21 @@ def hold_to_full_walk(walker: Walker, limits: Limits) -> bool:
         assert (reduced.race is None) == (full.race is None)
         assert reduced.states <= full.states
     return True
+
+
+def hold_nearest_to_full_walk(walker: Walker, limits: Limits) -> bool:
+    """Whether neither meets a limit: then causes are the same, and as near."""
+    full, near = walker.walk(NONE, limits, enough=never), nearest(walker, limits)
+    if full.limit or near.limit:
+        return False
+    assert lengths_of(near) == lengths_of(full)
+    assert near.states <= full.states
+    return True
+
+
+def lengths_of(walk: Walk) -> dict[Cause, int]:
+    """How far each finding is from the start."""
+    return {cause: len(finding.path) for cause, finding in walk.findings.items()}
 
 
 def ends(walk: Walk) -> set[str]:
@@ -151,8 +186,7 @@ def numbers(walker: Walker, walk: Walk) -> object:
             assert seen.fault.kind == finding.fault.kind
         else:
             assert finding.pending or finding.at_end
-    causes = {cause: len(finding.path) for cause, finding in walk.findings.items()}
-    return walk.states, walk.transitions, walk.depth, causes, ends(walk)
+    return walk.states, walk.transitions, walk.depth, lengths_of(walk), ends(walk)
 
 
 def hold_native_to_plain(walker: Walker, limits: Limits) -> tuple[Walk, Walk]:

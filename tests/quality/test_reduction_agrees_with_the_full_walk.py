@@ -12,6 +12,8 @@ import pytest
 from agreement import (
     by_brute_force,
     hold_native_reduced_walk,
+    hold_nearest,
+    hold_nearest_to_full_walk,
     hold_reduced_walks,
     hold_to_full_walk,
     walker_of,
@@ -25,10 +27,11 @@ from random_protocols import equals, lives, protocols
 from rmaplab.checker import tries
 from rmaplab.checker.native import rules
 from rmaplab.checker.native.search import NativeSearch
+from rmaplab.checker.nearest import Nearest
 from rmaplab.checker.options import Limits
 from rmaplab.checker.reduction import held_locks, last_access, partial_order
 from rmaplab.checker.reduction.last_access import LastAccess
-from rmaplab.checker.reduction.partial_order import Futures, Persistent
+from rmaplab.checker.reduction.partial_order import Futures, Group, Persistent
 from rmaplab.checker.reduction.renaming import Renaming
 from rmaplab.checker.reduction.symmetry import Image, Symmetry
 from rmaplab.checker.tries import Node
@@ -64,6 +67,14 @@ NAMES = [litmus.name for litmus in shipped()]
 def test_shipped_scenarios(name: str, kernel: str) -> None:
     (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
     if not hold_to_full_walk(walker_of(litmus, kernel), Limits(states=20_000)):
+        pytest.skip("more than 20,000 states: tests/slow goes on")
+
+
+@pytest.mark.parametrize("kernel", ["v2.6.34", "76545066c852"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_nearest_of_shipped_scenarios(name: str, kernel: str) -> None:
+    (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
+    if not hold_nearest_to_full_walk(walker_of(litmus, kernel), Limits(states=20_000)):
         pytest.skip("more than 20,000 states: tests/slow goes on")
 
 
@@ -176,6 +187,19 @@ def looking_with_a_lock_or_without(*_: Any) -> Any:
         yield "unlock", "a"
 
 
+def storing_with_a_lock_and_going_on(*_: Any) -> Any:
+    yield "lock", "a"
+    yield "store", "x", 1
+    yield "unlock", "a"
+    yield "load", "mine"
+    yield "load", "mine"
+
+
+def failing_if_set_with_a_lock(*_: Any) -> Any:
+    yield "lock", "a"
+    BUG_ON((yield "load", "x"))
+
+
 def locked_until_told() -> Any:
     yield "lock_bit", "told"
     yield "lock_bit", "opened"
@@ -257,6 +281,11 @@ KNOWN = {
         marked=("x", "open"),
         locks=("a",),
     ),
+    "a failure that waits for a lock": Protocol(
+        flows(storing_with_a_lock_and_going_on, failing_if_set_with_a_lock),
+        marked=("x", "mine"),
+        locks=("a",),
+    ),
     "a lock that another opens": Protocol(
         flows(telling_who_unlocks, unlocking_when_told, storing_with_a_bit_lock),
         marked=("x",),
@@ -321,7 +350,7 @@ def losses(hold: Callable[..., None] = hold_reduced_walks) -> set[str]:
 
 
 def test_the_reduction_loses_nothing_known() -> None:
-    assert losses() == losses(hold_native_reduced_walk) == set()
+    assert losses() == losses(hold_native_reduced_walk) == losses(hold_nearest) == set()
 
 
 def always(*_: Any) -> bool:
@@ -500,3 +529,27 @@ def test_a_wrong_reduction_in_compiled_code_is_seen(
     monkeypatch.setattr(owner, name, wrong)
 
     assert losses(hold_native_reduced_walk) >= lost
+
+
+def put_off_like_any_other(self: Nearest, node: Node, following: Node, others: Group) -> bool:
+    return not node.turns_back and self.persistent.alone(node, others)
+
+
+def put_off_for_ever(self: Nearest, node: Node, following: Node, others: Group) -> bool:
+    return not node.turns_back
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong", "lost"),
+    [
+        (Nearest, "_can_be_put_off", put_off_like_any_other, {"a failure that waits for a lock"}),
+        (Nearest, "_can_be_put_off", put_off_for_ever, {"two locks", "a last look and a free"}),
+        (Persistent, "newly_tied", nothing, {"two locks", "a section and a free"}),
+    ],
+)
+def test_a_wrong_search_for_the_nearest_is_seen(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, wrong: Any, lost: set[str]
+) -> None:
+    monkeypatch.setattr(owner, name, wrong)
+
+    assert losses(hold_nearest) >= lost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agreement import by_brute_force, hold_to_full_walk, walker_of
+from agreement import by_brute_force, hold_nearest_to_full_walk, hold_to_full_walk, walker_of
 from hypothesis import HealthCheck, given, settings
 from protocols import Protocol
 from random_protocols import equals, lives, protocols
@@ -36,3 +36,11 @@ def test_shipped_scenarios(name: str, kernel: str) -> None:
     (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
     if not hold_to_full_walk(walker_of(litmus, kernel), Limits(states=1_500_000)):
         pytest.skip("more than 1,500,000 states")
+
+
+@pytest.mark.parametrize("kernel", ["root-lock", "seed-v2", "76545066c852", "v2.6.38"])
+@pytest.mark.parametrize("name", [litmus.name for litmus in shipped()])
+def test_the_nearest_of_shipped_scenarios(name: str, kernel: str) -> None:
+    (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
+    if not hold_nearest_to_full_walk(walker_of(litmus, kernel), Limits(states=1_000_000)):
+        pytest.skip("more than 1,000,000 states")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-from dataclasses import replace
 from typing import Any
 
 from rmaplab.checker import lock_order
@@ -15,7 +14,8 @@ from rmaplab.checker.exploration import Enough, Progress, Walk, at_first, never
 from rmaplab.checker.findings import Cause, Finding
 from rmaplab.checker.frames import stack_of
 from rmaplab.checker.interrupt import INTERRUPT
-from rmaplab.checker.options import NONE, Limits, Options, Reduction
+from rmaplab.checker.nearest import Nearest
+from rmaplab.checker.options import Limits, Options, Reduction
 from rmaplab.checker.program import Scenario, SetupEvent
 from rmaplab.checker.sampling import sample
 from rmaplab.checker.tables import Tables
@@ -25,8 +25,8 @@ from rmaplab.checker.witness import witness
 from rmaplab.machine.cells import Action
 from rmaplab.machine.context import RUNNING
 
-#: How far the full walk looks for the nearest violations; for the first one only, not so far.
-NEAREST = Limits(states=200_000, seconds=10.0)
+#: How far is looked for the nearest violations; for the first one only, not so far.
+NEAREST = Limits(states=50_000, seconds=10.0)
 NEAREST_FIRST = Limits(states=20_000, seconds=1.0)
 
 #: What a set-up is remembered for, besides its atomics.
@@ -73,7 +73,7 @@ def check(
     """Explore a scenario: all its violations, or that it has none, or that a limit was reached.
 
     The reduced walk finds whether there are violations, one that keeps every cause finds all of
-    them, and the full one the nearest of each, if they are near enough.
+    them, and the search for the nearest a shortest trace of each, if they are near enough.
     Where it gives up, the trace is the reduced one's, cut to its causal past.
     Ctrl-C is a limit.
     With `cover` the outcome says which lines of kernel functions were reached.
@@ -121,9 +121,9 @@ def _explored(
         found = {**found, **walk.findings}
     if found and reductions:
         how_far = NEAREST_FIRST if first else NEAREST
-        full = Walker(walker.tables, replace(options.native, checkpoint=""))
-        near = full.walk(NONE, how_far, progress, _as_much_as(found, walk, first))
-        found = {**found, **near.findings}
+        enough = _as_much_as(found, walk, first)
+        nearest = Nearest(walker.tables, walker.futures, how_far, progress, enough)
+        found = {**found, **nearest.run().findings}
     return walk, found
 
 

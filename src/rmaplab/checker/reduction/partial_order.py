@@ -178,14 +178,14 @@ class Persistent(Generic[Origin]):
     def no_longer(self) -> list[Origin]:
         """Where the states come from in which others should have gone, too."""
         again: dict[Origin, None] = {}
-        for node, tied in self._newly_tied().items():
+        for node, tied in self.newly_tied().items():
             for group in self._went[node]:
                 noted, outside = self._noted[group], tied.difference(group)
                 for nodes in [each for each in noted if not outside.isdisjoint(each)]:
                     again.update(dict.fromkeys(noted.pop(nodes)))
         return list(again)
 
-    def _newly_tied(self) -> dict[Node, set[Node]]:
+    def newly_tied(self) -> dict[Node, set[Node]]:
         """Of each local state, those on whose futures its action turns out to depend."""
         newly: dict[Node, set[Node]] = defaultdict(set)
         grown = self.futures.update()
