@@ -134,23 +134,23 @@ class Nearest(Exploration):
                 return Ready(node, columns), False
             self.result.transitions += 1
             after, fault = stepped
-            way = Way(before, columns + chr(node.column))
             if fault is not None:
-                self.wrong_step(node, after, fault, way)
+                self.wrong_step(node, after, fault, Way(before, columns + chr(node.column)))
                 return Ready(node, columns), True
             following = self.tables.node(after, node.column)
             if not self._can_be_put_off(node, following, others):
-                self._reach(after, way)
+                self._reach(after, Way(before, columns + chr(node.column)))
                 return Ready(node, columns), True
-            state, columns, node = after, way.columns, following
+            state, node = after, following
+            columns += chr(node.column)
         self._reach(state, Way(before, columns))
         return None, True
 
     def _can_be_put_off(self, node: Node, following: Node, others: Group) -> bool:
         """Whether no other flow can tell if a step was taken; who waits for a lock can."""
-        if node.turns_back or not set(node.locks) <= set(following.locks):
+        if node.turns_back or not self.persistent.alone(node, others):
             return False
-        return self.persistent.alone(node, others)
+        return not node.locks or set(node.locks) <= set(following.locks)
 
     def _reach(self, state: str, way: Way) -> None:
         distance = self.result.depth + len(way.columns)
