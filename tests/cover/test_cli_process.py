@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-#: Three processes exit at once on three CPUs, unreduced: minutes.
-LONG = ("exit-of-three-generations", "--kernel", "v2.6.38", "--full", "--max-states", "99999999")
+#: Ten processes on ten CPUs: it does not end.
+TEN = Path(__file__).parents[1] / "data" / "ten-processes.litmus"
+LONG = (str(TEN), "--kernel", "v2.6.38", "--max-states", "99999999")
 
 KILLED = """
 import os, signal

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import count
-from multiprocessing import get_context
-from multiprocessing.sharedctypes import RawArray
-from typing import Any
 
 from rmaplab.checker.check import check
 from rmaplab.checker.exploration import Progress
@@ -27,6 +21,7 @@ from rmaplab.runner.claims import assumptions_of, warnings_of
 from rmaplab.runner.identity import identified
 from rmaplab.runner.reuse import Done, Memory, watched
 from rmaplab.runner.scenario import build
+from rmaplab.runner.workers import spread
 
 #: Looking for garbage after each check costs a third of the matrix's time.
 COLLECT_EVERY = 10
@@ -47,8 +42,6 @@ _CHECKS: list[Check] = []
 _OPTIONS: list[tuple[Options, bool]] = []
 #: What each worker did lately.
 _MEMORY = Memory()
-#: Whether each check was begun, told by the workers.
-_BEGUN: list[Any] = []
 
 
 def plan(collection: Sequence[Litmus], kernels: Sequence[NamedKernel]) -> list[Check]:
@@ -151,72 +144,24 @@ def run_checks(
         return
     _CHECKS[:] = checks
     _OPTIONS[:] = [(options, cover)]
-    _BEGUN[:] = [RawArray("b", len(checks))]
-    yield from _on_workers(workers)
+    for number, result in spread(_work, _runs(), workers):
+        yield number, result or _lost(checks[number])
 
 
-def _on_workers(workers: int) -> Iterator[tuple[int, Result]]:
-    """Where a worker is killed, the others go too: each check begun gets a second chance, alone."""
-    todo = _by_length()
-    while todo:
-        rest: list[int] = []
-        yield from _round(workers, todo, rest)
-        begun = [number for number in rest if _BEGUN[0][number]]
-        todo = [number for number in rest if number not in begun]
-        for number in begun or rest:  # nothing begun: no worker comes to life at all
-            lost: list[int] = []
-            yield from _round(1, [number], lost)
-            yield from ((number, _lost(_CHECKS[number])) for number in lost)
-        todo = todo if begun else []
+def _runs() -> list[list[int]]:
+    """The checks of each litmus; those with many flows and steps first: they take longest."""
+    runs: dict[str, list[int]] = {}
+    for number, todo in enumerate(_CHECKS):
+        runs.setdefault(todo.litmus.name, []).append(number)
 
+    def size(run: list[int]) -> int:
+        cpus = _CHECKS[run[0]].litmus.cpus
+        return -len(cpus) * 100 - sum(len(steps) for steps in cpus.values())
 
-def _round(workers: int, todo: Sequence[int], rest: list[int]) -> Iterator[tuple[int, Result]]:
-    """Do checks until a worker is killed; `rest` gets those that are not done then."""
-    context = get_context("fork")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
-    try:
-        futures = _submitted(pool, todo, rest)
-        for future in as_completed(futures):
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                rest.append(futures[future])
-            else:
-                yield futures[future], result
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.kill()
-        pool.shutdown(cancel_futures=True)
-
-
-def _submitted(
-    pool: ProcessPoolExecutor, todo: Sequence[int], rest: list[int]
-) -> dict[Future[Result], int]:
-    futures: dict[Future[Result], int] = {}
-    for number in todo:
-        try:
-            futures[pool.submit(_work, number)] = number
-        except BrokenProcessPool:
-            rest.append(number)
-    return futures
-
-
-def _by_length() -> list[int]:
-    """Scenarios with many flows and steps first: they take longest."""
-
-    def size(number: int) -> int:
-        litmus = _CHECKS[number].litmus
-        return -len(litmus.cpus) * 100 - sum(len(steps) for steps in litmus.cpus.values())
-
-    return sorted(range(len(_CHECKS)), key=size)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return sorted(runs.values(), key=size)
 
 
 def _work(number: int) -> Result:
-    _BEGUN[0][number] = 1
     options, cover = _OPTIONS[0]
     return _run_or_recall(_CHECKS[number], options, None, cover)
 
