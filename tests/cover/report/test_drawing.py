@@ -91,6 +91,19 @@ def test_a_chain_links_its_vma_and_its_anon_vma() -> None:
     assert len(chains) == 1 + 2 + 3
 
 
+def test_before_chains_the_vmas_are_on_the_list_of_their_anon_vma() -> None:
+    start = drawing("cow-both-write", "v2.6.33").views[0].arrows
+
+    for vma in ("vm_area_struct#1", "vm_area_struct#2"):
+        assert Arrow("anon_vma#1", vma, "anon_vma_node") in start
+
+
+def test_the_last_step_lights_up_what_it_went_wrong_on() -> None:
+    drawn = drawing("root-drops-itself", "seed-v2")
+
+    assert drawn.lit(len(drawn.film.shots)) == {"anon_vma#1"}
+
+
 def test_a_pointer_to_a_freed_object_dangles() -> None:
     view = drawing("migration-pins-freed-anon-vma", "v2.6.35").views[-1]
 

@@ -8,6 +8,9 @@ from rmaplab.checker.film import Film
 from rmaplab.report.drawing.view import Projector, View
 from rmaplab.report.words import in_a_line, innermost
 
+#: The lists and entries that are told of the objects that they are in.
+LISTS = ("same_vma", "same_anon_vma", "anon_vma_node", "pte", "hlist")
+
 #: The kinds of objects, in the order in which they are told.
 KINDS = ("mm_struct", "vm_area_struct", "anon_vma", "page", "mm_slot", "stable_node", "rmap_item")
 
@@ -44,7 +47,7 @@ def _linked(view: View, name: str) -> Iterator[tuple[str, list[str]]]:
     """What an object's lists and entries lead to."""
     found: dict[str, list[str]] = {}
     for arrow, dangling in view.arrows.items():
-        if arrow.start == name and arrow.what in ("same_vma", "same_anon_vma", "pte", "hlist"):
-            end = arrow.end.replace("anon_vma_chain", "avc")
+        if arrow.start == name and arrow.what in LISTS:
+            end = arrow.end.replace("anon_vma_chain", "avc").replace("vm_area_struct", "vma")
             found.setdefault(arrow.what, []).append(f"{end} (freed)" if dangling else end)
     yield from found.items()

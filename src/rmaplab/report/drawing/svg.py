@@ -42,10 +42,12 @@ class Drawing:
         return f"{head}\n<style>\n{in_light(style('drawing.css'))}</style>\n{rest}\n"
 
     def lit(self, number: int) -> frozenset[str]:
-        """The objects that the step before a moment changed."""
+        """The objects that the step before a moment changed; in the end, what it is about."""
         if number == 0:
             return frozenset()
-        return frozenset(change.thing for change in self.film.shots[number - 1].changes)
+        shot = self.film.shots[number - 1]
+        about = {shot.step.object} if shot is self.film.shots[-1] else set()
+        return frozenset({change.thing for change in shot.changes} or about)
 
     def _box(self, name: str, box: Box | None, is_lit: bool, identity: str) -> str:
         place = self.layout.places[name]

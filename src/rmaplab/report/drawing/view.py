@@ -27,6 +27,7 @@ ARROWS = {
     ("vm_area_struct", "mm_struct"): "mm",
     ("vm_area_struct", "anon_vma_chain"): "same_vma",
     ("anon_vma", "anon_vma_chain"): "same_anon_vma",
+    ("anon_vma", "vm_area_struct"): "anon_vma_node",
     ("anon_vma", "anon_vma"): "root",
     ("page", "anon_vma"): "mapping",
     ("page", "stable_node"): "mapping",
