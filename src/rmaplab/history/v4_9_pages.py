@@ -33,5 +33,5 @@ class Commit19be0eaffa3a(Commit7496fea9a6bf):
                 cow = True
 
     def can_follow_write_pte(self, pte: Pte, vma: Any, cow: bool) -> bool:
-        """New as a function, and told of FOLL_COW."""
+        """Also if it is of a copy that was made for this: a dirty one, with FOLL_COW."""
         return pte.write or (cow and pte.dirty)
