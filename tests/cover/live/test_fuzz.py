@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from rmaplab.history import V2_6_38
+from rmaplab.history import V2_6_38, V6_18
 from rmaplab.litmus.model import Litmus
+from rmaplab.litmus.reader import read_text
 from rmaplab.live import fuzz as module
 from rmaplab.live.compare import Comparison
-from rmaplab.live.fuzz import fuzz, mix_of
+from rmaplab.live.fuzz import difference, fuzz, mix_of
 from rmaplab.live.knobs import Knobs
 from rmaplab.runner.choice import NamedKernel
-from rmaplab.runner.run import Difference, RunResult
+from rmaplab.runner.run import Difference, RunResult, run
 
 KERNEL = NamedKernel("v2.6.38", V2_6_38)
 
@@ -21,7 +23,14 @@ KERNEL = NamedKernel("v2.6.38", V2_6_38)
 def differing(monkeypatch: pytest.MonkeyPatch, *ops: str) -> None:
     """Let the running kernel differ where these operations come one after the other."""
 
+    found: list[Difference | None] = [None]
+
     def compare(litmus: Litmus, kernel: NamedKernel, knobs: Knobs) -> Comparison:
+        comparison = compared(litmus, kernel)
+        found[0] = comparison.difference
+        return comparison
+
+    def compared(litmus: Litmus, kernel: NamedKernel) -> Comparison:
         run = RunResult(litmus.name, kernel.name)
         done = [step.op for step in litmus.setup]
         last = -1
@@ -35,6 +44,7 @@ def differing(monkeypatch: pytest.MonkeyPatch, *ops: str) -> None:
         return True
 
     monkeypatch.setattr(module, "compare", compare)
+    monkeypatch.setattr(module, "difference", lambda *_: found[0])
     monkeypatch.setattr(module.Fuzzed, "_again", again)
 
 
@@ -79,3 +89,21 @@ def test_only_what_the_model_has_is_drawn() -> None:
     assert "set" not in mix_of(V2_6_38, 20).weights
     assert mix_of(Limited, 20).knobs == (("use_zero_pages", 1), ("use_zero_pages", 0))
     assert mix_of(V2_6_38, 20).weights["mremap"] == module.WEIGHTS["mremap"]
+
+
+def other_frames(step: str, fields: dict[str, Any]) -> Difference | None:
+    """How the model differs from a kernel on which a step changes these fields."""
+    litmus = read_text(
+        f"litmus a\nprocesses A\nsetup\n    A: mmap 0 8\n    A: mlock 0 3\n    {step}"
+    )
+    model = run(litmus, V6_18, real=True)
+    last = {**model.observations[-1], **fields}
+    return difference(model, replace(litmus, observations=(*model.observations[:-1], last)))
+
+
+def test_a_locked_mapping_that_grows_over_locked_pages_may_get_any_frames() -> None:
+    grown = "A: mremap 2 1 2 to 0"
+
+    assert other_frames(grown, {"changed": {"A": [[0, 2, True]]}}) is None
+    assert other_frames(grown, {"ret": -1}) is not None
+    assert other_frames("A: mremap 2 1 1 to 0", {"changed": {"A": []}}) is not None
