@@ -544,7 +544,7 @@ def put_off_for_ever(self: Nearest, node: Node, following: Node, others: Group) 
     [
         (Nearest, "_can_be_put_off", put_off_like_any_other, {"a failure that waits for a lock"}),
         (Nearest, "_can_be_put_off", put_off_for_ever, {"two locks", "a last look and a free"}),
-        (Persistent, "newly_tied", nothing, {"two locks", "a section and a free"}),
+        (Persistent, "newly_tied", never_looked_at_again, {"two locks", "a section and a free"}),
     ],
 )
 def test_a_wrong_search_for_the_nearest_is_seen(
