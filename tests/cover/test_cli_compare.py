@@ -54,7 +54,8 @@ def test_plots_go_to_a_file(form: str, tmp_path: Path) -> None:
     [
         ((), "name either a WORKLOAD, a LITMUS or --strace LOG"),
         (("aim7", "--strace", "x"), "name either"),
-        (("aim8",), "there is no file and no shipped litmus `aim8`"),
+        (("aim8",), "there is no workload `aim8`: there are aim7, endless-fork"),
+        (("exit-of-tree",), "there is no file and no shipped litmus `exit-of-tree`"),
         (("cow-both-write", "--pages", "2"), "--children and --pages are for a workload"),
         (("aim7", "-o", "x.pdf"), "write a FILE that ends in .png or .svg"),
         (("aim7", "-k", "v1.0"), "there is no kernel `v1.0`"),

@@ -61,6 +61,8 @@ def compare(
 
 
 def _load(what: str | None, log: str | None, children: int | None, pages: int | None) -> Load:
+    from difflib import get_close_matches
+
     from rmaplab.runner.choice import find_litmus
     from rmaplab.runner.compare import load_of_litmus, load_of_strace
     from rmaplab.runner.workloads import WORKLOADS, find_workload
@@ -70,12 +72,14 @@ def _load(what: str | None, log: str | None, children: int | None, pages: int | 
     if what in WORKLOADS:
         workload = find_workload(what, children or 100, pages or 100)
         return load_of_litmus(workload.litmus, workload.walked)
+    known = ", ".join(WORKLOADS)
     if children or pages:
-        known = ", ".join(WORKLOADS)
         raise InputError(f"--children and --pages are for a workload: there are {known}")
     if log is not None:
         return load_of_strace(log)
     assert what is not None
+    if get_close_matches(what, WORKLOADS):
+        raise InputError(f"there is no workload `{what}`: there are {known}")
     return load_of_litmus(find_litmus(what))
 
 
