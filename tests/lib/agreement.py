@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from brute import Answer, enumerate_all
 from protocols import Bench, Protocol
 
@@ -15,6 +16,7 @@ from rmaplab.checker.trace import replay
 from rmaplab.checker.walker import Walker
 from rmaplab.history import KERNELS
 from rmaplab.litmus.model import Litmus
+from rmaplab.machine.faults import KernelStateError
 from rmaplab.runner.scenario import build
 
 LIMITS = Limits()
@@ -156,6 +158,14 @@ def walker_of(litmus: Litmus, kernel: str) -> Walker:
     scenario = build(litmus, KERNELS[kernel])
     scenario.machine.freeze()
     return Walker(Tables(scenario))
+
+
+def walker_or_skip(litmus: Litmus, kernel: str) -> Walker:
+    """The same; no walk begins where the set-up goes wrong."""
+    try:
+        return walker_of(litmus, kernel)
+    except KernelStateError:
+        pytest.skip("the set-up goes wrong")
 
 
 def natively(walker: Walker, limits: Limits = LIMITS, native: Native | None = None) -> Walk:

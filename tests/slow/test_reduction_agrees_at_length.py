@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agreement import by_brute_force, hold_nearest_to_full_walk, hold_to_full_walk, walker_of
+from agreement import by_brute_force, hold_nearest_to_full_walk, hold_to_full_walk, walker_or_skip
 from hypothesis import HealthCheck, given, settings
 from protocols import Protocol
 from random_protocols import equals, lives, protocols
@@ -34,7 +34,7 @@ def test_random_equal_flows(protocol: Protocol) -> None:
 @pytest.mark.parametrize("name", [litmus.name for litmus in shipped()])
 def test_shipped_scenarios(name: str, kernel: str) -> None:
     (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
-    if not hold_to_full_walk(walker_of(litmus, kernel), Limits(states=1_500_000)):
+    if not hold_to_full_walk(walker_or_skip(litmus, kernel), Limits(states=1_500_000)):
         pytest.skip("more than 1,500,000 states")
 
 
@@ -42,5 +42,5 @@ def test_shipped_scenarios(name: str, kernel: str) -> None:
 @pytest.mark.parametrize("name", [litmus.name for litmus in shipped()])
 def test_the_nearest_of_shipped_scenarios(name: str, kernel: str) -> None:
     (litmus,) = (litmus for litmus in shipped() if litmus.name == name)
-    if not hold_nearest_to_full_walk(walker_of(litmus, kernel), Limits(states=1_000_000)):
+    if not hold_nearest_to_full_walk(walker_or_skip(litmus, kernel), Limits(states=1_000_000)):
         pytest.skip("more than 1,000,000 states")
