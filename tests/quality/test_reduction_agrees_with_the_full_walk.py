@@ -200,6 +200,19 @@ def failing_if_set_with_a_lock(*_: Any) -> Any:
     BUG_ON((yield "load", "x"))
 
 
+def listed() -> Any:
+    item = yield ("alloc",)
+    yield "add", "list", item
+    return (item,)
+
+
+def adding_with_a_lock(item: Any) -> Any:
+    """It goes wrong, but not where both hold the lock: nowhere."""
+    yield "lock", "a"
+    yield "add", "list", item
+    yield "unlock", "a"
+
+
 def locked_until_told() -> Any:
     yield "lock_bit", "told"
     yield "lock_bit", "opened"
@@ -285,6 +298,9 @@ KNOWN = {
         flows(storing_with_a_lock_and_going_on, failing_if_set_with_a_lock),
         marked=("x", "mine"),
         locks=("a",),
+    ),
+    "what is on the list already": Protocol(
+        flows(adding_with_a_lock, adding_with_a_lock), locks=("a",), heads=("list",), setup=listed
     ),
     "a lock that another opens": Protocol(
         flows(telling_who_unlocks, unlocking_when_told, storing_with_a_bit_lock),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rmaplab.checker.findings import Cause, Finding, cause_of, essential
 from rmaplab.checker.interrupt import INTERRUPT
@@ -17,6 +17,9 @@ from rmaplab.checker.tables import Tables
 from rmaplab.checker.tries import Node
 from rmaplab.checker.verdict import INTERRUPTED
 from rmaplab.machine.faults import KernelStateError
+
+#: Steps in plain Python between two looks at the limits.
+LOOK_EVERY = 5_000
 
 #: Local states of a flow that a state, a string with a character for each flow, has room for.
 LOCAL_STATES = 1_000_000
@@ -81,6 +84,23 @@ class Expected:
             self._largest, self._half = size, stored
         falling = size < 0.8 * self._largest
         self.total = max(2 * self._half, stored) if falling else 0
+
+
+class Way(NamedTuple):
+    """How a state was reached: from a kept state, by these columns, a character each."""
+
+    state: str
+    columns: str
+
+
+def columns_along(way: Way, origin: Mapping[str, Way | None]) -> tuple[int, ...]:
+    """All columns of a way from the start, which has no origin."""
+    parts = []
+    last: Way | None = way
+    while last is not None:
+        parts.append(last.columns)
+        last = origin[last.state]
+    return tuple(map(ord, "".join(reversed(parts))))
 
 
 class Exploration:

@@ -11,26 +11,25 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
 
-from rmaplab.checker.exploration import Enough, Exploration, Progress, Walk, never, race_of
+from rmaplab.checker.exploration import (
+    LOOK_EVERY,
+    Enough,
+    Exploration,
+    Progress,
+    Walk,
+    Way,
+    columns_along,
+    never,
+    race_of,
+)
 from rmaplab.checker.findings import Cause, Finding
 from rmaplab.checker.options import Limits
 from rmaplab.checker.reduction.partial_order import Futures, Group, Persistent
 from rmaplab.checker.tables import Tables
 from rmaplab.checker.tries import Node
 from rmaplab.machine.faults import KernelStateError
-
-#: Steps between two looks at the limits.
-LOOK_EVERY = 5_000
-
-
-class Way(NamedTuple):
-    """How a state was reached: from another one, by these columns, a character each."""
-
-    state: str
-    columns: str
 
 
 class Ready(NamedTuple):
@@ -55,30 +54,28 @@ class Nearest(Exploration):
         self.is_enough = enough
         self.persistent: Persistent[str] = Persistent(futures, last_access=False)
         self.distance: dict[str, int] = {}
-        self.origin: dict[str, Way] = {}
+        self.origin: dict[str, Way | None] = {}
         self._queues: dict[int, list[str]] = defaultdict(list)
-        #: Of each local state whose step was put off: the states from which.
-        self._relying: dict[Node, list[str]] = defaultdict(list)
         self._next_look = 0
         self._racing: dict[tuple[Node, Node], KernelStateError] = {}
 
     def run(self) -> Walk:
-        """Level by level; again from where more turns out to depend on each other."""
+        """Search; again where more turns out to depend on each other than was known."""
         self.tables.with_room(self._search)
+        while self.persistent.newly_tied() and not self.result.limit:
+            self.tables.with_room(self._search)
         self.result.states = self.stored()
         return self.result
 
     def _search(self) -> None:
         start = self.tables.start()
         self.result, self.ended = Walk(), False
-        self.distance, self.origin = {start: 0}, {}
+        self.distance, self.origin = {start: 0}, {start: None}
         self._queues = defaultdict(list, {0: [start]})
-        self._relying.clear()
         self._next_look = LOOK_EVERY
         while self._queues and not self.ended:
             self.result.depth = min(self._queues)
             self._expand_all(self._queues.pop(self.result.depth))
-            self._look_again()
             self._end_if_enough()
         self.result.findings = self._settled()
 
@@ -91,12 +88,6 @@ class Nearest(Exploration):
                 self._next_look = self.result.transitions + LOOK_EVERY
             if self.ended:
                 break
-
-    def _look_again(self) -> None:
-        """Go back to where steps were put off that others can tell, as is known now."""
-        tied = self.persistent.newly_tied()
-        for state in dict.fromkeys(chain.from_iterable(self._relying.pop(n, ()) for n in tied)):
-            self._queues[self.distance[state]].append(state)
 
     def _end_if_enough(self) -> None:
         if self.result.findings and not self.ended:
@@ -150,7 +141,6 @@ class Nearest(Exploration):
             if not self._can_be_put_off(node, following, others):
                 self._reach(after, Way(before, columns + chr(node.column)))
                 return Ready(node, columns), True
-            self._relying[node].append(before)
             state, node = after, following
             columns += chr(node.column)
         self._reach(state, Way(before, columns))
@@ -189,8 +179,4 @@ class Nearest(Exploration):
 
     def path(self, way: Way) -> tuple[int, ...]:
         """All columns from the start."""
-        parts = [way.columns]
-        while way.state in self.origin:
-            way = self.origin[way.state]
-            parts.append(way.columns)
-        return tuple(map(ord, "".join(reversed(parts))))
+        return columns_along(way, self.origin)

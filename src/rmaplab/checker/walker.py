@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from rmaplab.checker.exploration import Enough, Exploration, Progress, Walk, at_first
+from rmaplab.checker.exploration import (
+    LOOK_EVERY,
+    Enough,
+    Exploration,
+    Progress,
+    Walk,
+    Way,
+    at_first,
+    columns_along,
+)
 from rmaplab.checker.native.ready import COMPILER
 from rmaplab.checker.options import Limits, Native, Reduction
 from rmaplab.checker.reduction.partial_order import Futures, Group, Persistent
@@ -14,22 +23,12 @@ from rmaplab.checker.reduction.symmetry import Symmetry
 from rmaplab.checker.tables import Tables, WidthExceededError
 from rmaplab.checker.tries import Node
 
-#: Steps between two looks at the limits.
-LOOK_EVERY = 5_000
-
 #: How many times as many steps as a full walk has states a reduced walk takes in plain Python:
 #: compiled code reduces less.
 REDUCED = 20
 
 #: Steps in a row after which a state is kept in any case: fewer are walked again where ways meet.
 KEEP_EVERY = 16
-
-
-class Way(NamedTuple):
-    """How a state was reached: from a kept state, by these columns, a character each."""
-
-    state: str
-    columns: str
 
 
 class Head(NamedTuple):
@@ -257,9 +256,4 @@ class Search(Exploration):
 
     def path(self, way: Way) -> tuple[int, ...]:
         """All columns from the start."""
-        parts = []
-        last: Way | None = way
-        while last is not None:
-            parts.append(last.columns)
-            last = self.origin[last.state]
-        return tuple(map(ord, "".join(reversed(parts))))
+        return columns_along(way, self.origin)
